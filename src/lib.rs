@@ -1,0 +1,3 @@
+//! Records Kalshi's order books and answers questions over the archive.
+
+pub mod protocol;

@@ -1,0 +1,3 @@
+//! The `kalshi` command.
+
+fn main() {}

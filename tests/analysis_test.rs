@@ -1,0 +1,1 @@
+//! Verifies the logs the user has.
