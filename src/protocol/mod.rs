@@ -19,6 +19,7 @@ mod message;
 mod ladder;
 mod command;
 mod error_code;
+mod sequence;
 mod auth;
 
 pub use auth::{AuthHeaders, Credentials, KeyError};
@@ -32,5 +33,6 @@ pub use message::{
     SubscriptionReply, Ticker as TickerUpdate, Trade,
 };
 pub use price::{Price, Side};
+pub use sequence::{Sequences, Step};
 pub use size::Size;
 pub use ticker::{Ticker, TickerError};
