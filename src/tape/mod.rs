@@ -15,11 +15,13 @@ mod record;
 mod event;
 mod segment;
 mod seal;
+mod compress;
 mod archive;
 mod reader;
 mod error;
 
 pub use archive::{Archive, Layout, Segment};
+pub use compress::compress;
 pub use error::Error;
 pub use event::{Event, SessionInfo};
 pub use reader::{Line, Reader};

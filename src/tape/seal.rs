@@ -1,5 +1,7 @@
 //! The counts and the digest that end a segment.
 
+use std::io;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -22,12 +24,34 @@ pub(super) struct Sealer {
     lines: u64,
     frames: u64,
     bytes: u64,
-    digest: Sha256,
+    digest: Digester,
+}
+
+/// SHA-256 of what is written to it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Digester(Sha256);
+
+impl Digester {
+    /// The digest so far, in hex.
+    pub(super) fn hex(&self) -> String {
+        self.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl io::Write for Digester {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Sealer {
     pub(super) fn add(&mut self, bytes: &[u8], lines: u64, frames: u64) {
-        self.digest.update(bytes);
+        self.digest.0.update(bytes);
         self.bytes += bytes.len() as u64;
         self.lines += lines;
         self.frames += frames;
@@ -42,12 +66,11 @@ impl Sealer {
     }
 
     pub(super) fn seal(&self) -> Seal {
-        let digest = self.digest.clone().finalize();
         Seal {
             lines: self.lines,
             frames: self.frames,
             bytes: self.bytes,
-            sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: self.digest.hex(),
         }
     }
 }

@@ -1,0 +1,144 @@
+//! Opening the socket: TLS, the signed upgrade, and what a refusal means.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    tungstenite::{
+        self, Message,
+        client::IntoClientRequest,
+        http::{HeaderValue, Response},
+        protocol::WebSocketConfig,
+    },
+};
+
+use super::{clock, config::WsUrl};
+use crate::protocol::Credentials;
+
+/// The exchange's own limit on a message.
+const MESSAGE_BYTES_MAX: usize = 64 << 20;
+/// How much of a refusal's body is kept.
+const REASON_CHARS_MAX: usize = 300;
+
+/// An open, accepted connection.
+pub(super) struct Connection {
+    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+/// Why no connection was made.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// Will be refused again: the key is wrong.
+    Key { status: u16, reason: String, clock_skew_ms: Option<i64> },
+    /// May work later.
+    Later { status: Option<u16>, reason: String },
+}
+
+impl Connection {
+    /// Connects and upgrades with a fresh signature.
+    pub(super) async fn open(
+        url: &WsUrl,
+        credentials: &Credentials,
+        limit: Duration,
+    ) -> Result<Self, Refusal> {
+        let later = |reason: String| Refusal::Later { status: None, reason };
+        let mut request = url.as_str().into_client_request().map_err(|e| later(chain(&e)))?;
+        let headers = credentials.sign("GET", url.path(), clock::wall_ns() / 1_000_000);
+        for (name, value) in headers.pairs() {
+            let mut value = HeaderValue::from_str(value).map_err(|e| later(chain(&e)))?;
+            value.set_sensitive(true);
+            request.headers_mut().insert(name, value);
+        }
+        let config = WebSocketConfig::default()
+            .max_message_size(Some(MESSAGE_BYTES_MAX))
+            .max_frame_size(Some(MESSAGE_BYTES_MAX));
+        let tls = tls().map_err(|e| later(chain(&e)))?;
+        let connecting = connect_async_tls_with_config(request, Some(config), true, Some(tls));
+        match timeout(limit, connecting).await {
+            Ok(Ok((socket, _))) => Ok(Self { socket }),
+            Ok(Err(tungstenite::Error::Http(response))) => Err(refusal(&response)),
+            Ok(Err(error)) => Err(later(chain(&error))),
+            Err(_) => Err(later(format!("no answer within {} s", limit.as_secs()))),
+        }
+    }
+
+    /// The next message; `None` at the end of the stream.
+    ///
+    /// # Cancel safety
+    /// Cancel-safe: what was read stays in the socket's buffer.
+    pub(super) async fn next(&mut self) -> Option<Result<Message, tungstenite::Error>> {
+        self.socket.next().await
+    }
+
+    /// Sends one message.
+    ///
+    /// # Cancel safety
+    /// Not cancel-safe: the message may be sent in part.
+    pub(super) async fn send(
+        &mut self,
+        message: Message,
+        limit: Duration,
+    ) -> Result<(), tungstenite::Error> {
+        match timeout(limit, self.socket.send(message)).await {
+            Ok(sent) => sent,
+            Err(_) => Err(tungstenite::Error::Io(std::io::ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// Says goodbye, if the other side still listens.
+    pub(super) async fn close(mut self, limit: Duration) {
+        if let Ok(Err(error)) = timeout(limit, self.socket.close(None)).await {
+            tracing::debug!(%error, "closing handshake");
+        }
+    }
+}
+
+fn tls() -> Result<Connector, rustls::Error> {
+    let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(Connector::Rustls(Arc::new(config)))
+}
+
+fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
+    let status = response.status().as_u16();
+    let body = response.body().as_deref().unwrap_or_default();
+    let body: String = String::from_utf8_lossy(body)
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(REASON_CHARS_MAX)
+        .collect();
+    let reason = match body.trim() {
+        "" => response.status().canonical_reason().unwrap_or("no reason given").to_owned(),
+        body => body.to_owned(),
+    };
+    if !matches!(status, 401 | 403) {
+        return Refusal::Later { status: Some(status), reason };
+    }
+    let clock_skew_ms = response
+        .headers()
+        .get("date")
+        .and_then(|date| date.to_str().ok())
+        .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
+        .map(|date| date.timestamp().as_millisecond() - clock::wall_ns() / 1_000_000);
+    Refusal::Key { status, reason, clock_skew_ms }
+}
+
+/// An error with its causes, on one line.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        source = cause.source();
+    }
+    text
+}

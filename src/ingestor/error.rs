@@ -1,0 +1,109 @@
+//! Why a recording ended without being told to.
+
+use std::io;
+
+use crate::tape;
+
+/// A failure that stops the whole recorder.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Nothing to record.
+    #[error("no tickers to record")]
+    NoTickers,
+    /// A setting that cannot work.
+    #[error("{setting} {problem}")]
+    Setting {
+        /// Its name.
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The exchange refuses this key (HTTP 401 or 403).
+    #[error("the exchange refused the key (HTTP {status}): {reason}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The exchange's reason.
+        reason: String,
+        /// Exchange time minus our time, where the answer told it.
+        clock_skew_ms: Option<i64>,
+    },
+    /// The recording ended before any connection was made.
+    #[error("no connection was made{}", cause.as_ref().map(|c| format!(": {c}")).unwrap_or_default())]
+    NeverConnected {
+        /// The last refusal.
+        cause: Option<String>,
+    },
+    /// The tape cannot be written.
+    #[error("write the tape")]
+    Tape {
+        /// The file and the reason.
+        #[source]
+        source: tape::Error,
+        /// The file, whole up to this line.
+        whole_lines: u64,
+        /// Messages that were received and could not be written.
+        lost_messages: u64,
+    },
+    /// The logger thread cannot be started.
+    #[error("start the logger thread")]
+    Thread(#[source] io::Error),
+    /// The logger thread panicked.
+    #[error("the logger thread panicked")]
+    Logger,
+    /// The logger ended while workers still had messages.
+    #[error("the logger thread ended early")]
+    LoggerGone,
+    /// The system gave no random numbers.
+    #[error("make a session id: the system gave no random numbers")]
+    Random,
+    /// A worker task panicked.
+    #[error("a worker task ended abnormally")]
+    Worker(#[source] tokio::task::JoinError),
+}
+
+impl Error {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NoTickers => Some(
+                "give tickers as arguments, with --tickers-file FILE, or on standard input: \
+                 `cat tickers.txt | kalshi ingest`"
+                    .into(),
+            ),
+            Self::Refused { clock_skew_ms: Some(skew), .. } if skew.abs() > 4_000 => Some(format!(
+                "this machine's clock is {:.1} s {} the exchange's; requests must be within 5 s: \
+                 set the clock (NTP)",
+                skew.unsigned_abs() as f64 / 1e3,
+                if *skew > 0 { "behind" } else { "ahead of" },
+            )),
+            Self::Refused { reason, .. } if reason.contains("timestamp_expired") => {
+                Some("this machine's clock is off by more than 5 s: set it (NTP)".into())
+            }
+            Self::Refused { reason, .. } if reason.contains("NOT_FOUND") => Some(
+                "the exchange does not know this key id; keys of demo and prod are separate \
+                 (--env demo)"
+                    .into(),
+            ),
+            Self::Refused { reason, .. } if reason.contains("SIGNATURE") => {
+                Some("the private key does not belong to KALSHI_KEY_ID".into())
+            }
+            Self::Refused { .. } => {
+                Some("check KALSHI_KEY_ID, KALSHI_PRIVATE_KEY_PATH and --env".into())
+            }
+            Self::NeverConnected { .. } => Some("check the network and --ws-url".into()),
+            Self::Tape { whole_lines, lost_messages, .. } => Some(format!(
+                "the segment is whole up to line {whole_lines}; {lost_messages} messages that were \
+                 received after it are lost"
+            )),
+            Self::Setting { .. }
+            | Self::Thread(_)
+            | Self::Logger
+            | Self::LoggerGone
+            | Self::Random
+            | Self::Worker(_) => None,
+        }
+    }
+}

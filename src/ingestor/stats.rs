@@ -1,0 +1,191 @@
+//! What was counted while recording, and the summary at the end.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use super::writer::Written;
+
+/// Counters that all workers share. Workers add whole batches, so none is a hot spot.
+#[derive(Debug)]
+pub(super) struct Stats {
+    start: Instant,
+    pub(super) received: AtomicU64,
+    pub(super) rejected: AtomicU64,
+    pub(super) gaps: AtomicU64,
+    pub(super) missing: AtomicU64,
+    pub(super) repeats: AtomicU64,
+    pub(super) connections: AtomicU64,
+    pub(super) losses: AtomicU64,
+    pub(super) stalled_ns: AtomicU64,
+    by_kind: Mutex<BTreeMap<String, u64>>,
+    unknown_markets: Mutex<Vec<String>>,
+    last_refusal: Mutex<Option<String>>,
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            received: AtomicU64::default(),
+            rejected: AtomicU64::default(),
+            gaps: AtomicU64::default(),
+            missing: AtomicU64::default(),
+            repeats: AtomicU64::default(),
+            connections: AtomicU64::default(),
+            losses: AtomicU64::default(),
+            stalled_ns: AtomicU64::default(),
+            by_kind: Mutex::default(),
+            unknown_markets: Mutex::default(),
+            last_refusal: Mutex::default(),
+        }
+    }
+}
+
+impl Stats {
+    pub(super) fn add_kinds(&self, kinds: &[(String, u64)]) {
+        let mut all = lock(&self.by_kind);
+        for (kind, count) in kinds {
+            *all.entry(kind.clone()).or_default() += count;
+        }
+    }
+
+    pub(super) fn add_unknown_market(&self, ticker: &str) {
+        let mut all = lock(&self.unknown_markets);
+        if !all.iter().any(|known| known == ticker) {
+            all.push(ticker.to_owned());
+        }
+    }
+
+    pub(super) fn set_refusal(&self, cause: &str) {
+        *lock(&self.last_refusal) = Some(cause.to_owned());
+    }
+
+    pub(super) fn last_refusal(&self) -> Option<String> {
+        lock(&self.last_refusal).clone()
+    }
+
+    pub(super) fn summary(&self, session: String, written: Written, markets: usize) -> Summary {
+        Summary {
+            session,
+            elapsed: self.start.elapsed(),
+            markets,
+            unknown_markets: lock(&self.unknown_markets).clone(),
+            by_kind: lock(&self.by_kind).clone(),
+            received: self.received.load(Relaxed),
+            written: written.frames,
+            rejected: self.rejected.load(Relaxed),
+            bytes: written.bytes,
+            segments: written.segments,
+            connections: self.connections.load(Relaxed),
+            losses: self.losses.load(Relaxed),
+            gaps: self.gaps.load(Relaxed),
+            missing: self.missing.load(Relaxed),
+            repeats: self.repeats.load(Relaxed),
+            stalled: Duration::from_nanos(self.stalled_ns.load(Relaxed)),
+            queue_peak: written.queue_peak,
+            files: written.files,
+        }
+    }
+}
+
+/// A counter is still right when another thread panicked while it held the lock.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// What a recording came to. `received = written + rejected`, always.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Summary {
+    /// The session's id.
+    pub session: String,
+    /// How long it ran.
+    pub elapsed: Duration,
+    /// Markets asked for.
+    pub markets: usize,
+    /// Those that the exchange does not know.
+    pub unknown_markets: Vec<String>,
+    /// Messages by type; those without a type are under an empty name.
+    pub by_kind: BTreeMap<String, u64>,
+    /// Messages taken from the sockets.
+    pub received: u64,
+    /// Messages on the tape as frames.
+    pub written: u64,
+    /// Messages that are no JSON; they are on the tape as `bad_frame` events.
+    pub rejected: u64,
+    /// Bytes of tape, before compression.
+    pub bytes: u64,
+    /// Segments sealed.
+    pub segments: u64,
+    /// Connections made.
+    pub connections: u64,
+    /// Those of them that were lost.
+    pub losses: u64,
+    /// Gaps in sequence numbers.
+    pub gaps: u64,
+    /// Messages that the gaps swallowed.
+    pub missing: u64,
+    /// Messages whose number had come before.
+    pub repeats: u64,
+    /// How long sockets were not read because the queue was full.
+    pub stalled: Duration,
+    /// The most messages that waited for the logger at once.
+    pub queue_peak: usize,
+    /// The segments, where they lie now.
+    pub files: Vec<std::path::PathBuf>,
+}
+
+impl Summary {
+    /// Whether the recording has a hole: a gap, or a connection that was lost.
+    #[must_use]
+    pub const fn has_holes(&self) -> bool {
+        self.gaps > 0 || self.losses > 0
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = self.received as f64 / seconds.max(1e-9);
+        writeln!(f, "recorded {} messages in {seconds:.1} s ({rate:.0}/s)", self.received)?;
+        for (kind, count) in &self.by_kind {
+            let kind = if kind.is_empty() { "(no type)" } else { kind };
+            writeln!(f, "  {kind:<22} {count:>12}")?;
+        }
+        let known = self.markets.saturating_sub(self.unknown_markets.len());
+        write!(f, "markets      {known}")?;
+        if !self.unknown_markets.is_empty() {
+            let some: Vec<_> = self.unknown_markets.iter().take(5).map(String::as_str).collect();
+            let more = self.unknown_markets.len().saturating_sub(some.len());
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            write!(f, ", unknown to the exchange: {}{more}", some.join(", "))?;
+        }
+        writeln!(f)?;
+        writeln!(
+            f,
+            "written      {} frames, {:.1} MB in {} segments; rejected {}",
+            self.written,
+            self.bytes as f64 / 1e6,
+            self.segments,
+            self.rejected,
+        )?;
+        writeln!(
+            f,
+            "holes        {} gaps ({} messages missing), {} lost connections, {} repeats",
+            self.gaps, self.missing, self.losses, self.repeats,
+        )?;
+        write!(
+            f,
+            "queue        peak {} messages, stalled {:.1} s",
+            self.queue_peak,
+            self.stalled.as_secs_f64(),
+        )
+    }
+}

@@ -1,0 +1,389 @@
+//! One task: a connection, its session, and batches of ready lines for the logger.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, prelude::BASE64_STANDARD};
+use futures_util::FutureExt;
+use tokio::time::{sleep, sleep_until};
+use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Error,
+    backoff::Backoff,
+    clock::Clock,
+    config::{Limits, WsUrl},
+    connection::{Connection, Refusal, chain},
+    queue::{Batch, Sender},
+    session::{Action, Plan, Session},
+    stats::Stats,
+};
+use crate::{
+    protocol::{Credentials, Header},
+    tape::{Event, write_event, write_frame},
+};
+
+/// How often time passes for the session while nothing comes in.
+const TICK: Duration = Duration::from_millis(100);
+/// How often the clock is compared with the wall clock.
+const CLOCK_CHECK: Duration = Duration::from_secs(1);
+/// A batch is handed over when it holds this much, even if more is waiting in the socket.
+const BATCH_BYTES: usize = 128 << 10;
+/// The longest a goodbye or a command may take.
+const SEND_LIMIT: Duration = Duration::from_secs(10);
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a worker needs.
+pub(super) struct Worker {
+    pub(super) plan: Plan,
+    pub(super) url: WsUrl,
+    pub(super) limits: Limits,
+    pub(super) credentials: Credentials,
+    pub(super) queue: Sender,
+    pub(super) connections: Arc<AtomicU32>,
+    pub(super) stats: Arc<Stats>,
+    pub(super) stop: CancellationToken,
+    pub(super) stagger: Duration,
+}
+
+/// How a connection ended.
+enum End {
+    Stopped,
+    Lost(String),
+    Refused(String),
+}
+
+impl Worker {
+    /// Records until stopped, over as many connections as it takes.
+    pub(super) async fn run(self) -> Result<(), Error> {
+        let mut backoff =
+            Backoff::new(self.limits.backoff_first, self.limits.backoff_cap, fastrand::Rng::new());
+        let mut wait = self.stagger;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                () = sleep(wait) => {}
+            }
+            let opened = tokio::select! {
+                biased;
+                () = self.stop.cancelled() => return Ok(()),
+                opened = Connection::open(&self.url, &self.credentials, self.limits.connect) => opened,
+            };
+            match opened {
+                Ok(connection) => {
+                    let start = Instant::now();
+                    match Talk::start(&self).run(connection).await? {
+                        End::Stopped => return Ok(()),
+                        End::Lost(cause) => tracing::warn!(cause, "connection lost"),
+                        End::Refused(reason) => {
+                            return Err(Error::Refused {
+                                status: 101,
+                                reason,
+                                clock_skew_ms: None,
+                            });
+                        }
+                    }
+                    if start.elapsed() >= self.limits.healthy {
+                        backoff.reset();
+                    }
+                }
+                Err(refusal) => self.refused(refusal)?,
+            }
+            wait = backoff.next();
+            tracing::info!(
+                wait_ms = u64::try_from(wait.as_millis()).unwrap_or(0),
+                "connecting again"
+            );
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Result<(), Error> {
+        match refusal {
+            Refusal::Key { status, reason, clock_skew_ms } => {
+                Err(Error::Refused { status, reason, clock_skew_ms })
+            }
+            Refusal::Later { status: Some(429), reason } => {
+                tracing::warn!(reason, "HTTP 429: too many connections of this account");
+                self.stats.set_refusal(&format!("HTTP 429, too many connections: {reason}"));
+                Ok(())
+            }
+            Refusal::Later { status, reason } => {
+                let cause = match status {
+                    Some(status) => format!("HTTP {status}: {reason}"),
+                    None => reason,
+                };
+                tracing::warn!(cause, "no connection");
+                self.stats.set_refusal(&cause);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// One connection from its start to its end.
+struct Talk<'w> {
+    worker: &'w Worker,
+    conn: u32,
+    clock: Clock,
+    session: Session,
+    actions: Vec<Action>,
+    batch: Batch,
+    kinds: Vec<(String, u64)>,
+    rejected: u64,
+    stalled: Option<Duration>,
+}
+
+impl<'w> Talk<'w> {
+    fn start(worker: &'w Worker) -> Self {
+        let session = Session::new(worker.plan.clone(), worker.limits, Instant::now());
+        Self {
+            worker,
+            conn: worker.connections.fetch_add(1, Relaxed) + 1,
+            clock: Clock::start(),
+            session,
+            actions: Vec::new(),
+            batch: Batch::default(),
+            kinds: Vec::new(),
+            rejected: 0,
+            stalled: None,
+        }
+    }
+
+    async fn run(mut self, mut connection: Connection) -> Result<End, Error> {
+        let stats = &self.worker.stats;
+        stats.connections.fetch_add(1, Relaxed);
+        let url = self.worker.url.as_str().to_owned().into();
+        self.event(&Event::Connected { url, markets: self.worker.plan.markets.len() });
+        tracing::info!(conn = self.conn, markets = self.worker.plan.markets.len(), "connected");
+        self.session.connected(Instant::now(), &mut self.actions);
+
+        let end = self.converse(&mut connection).await?;
+        let cause = match &end {
+            End::Stopped => "stopped",
+            End::Lost(cause) => {
+                stats.losses.fetch_add(1, Relaxed);
+                cause
+            }
+            End::Refused(reason) => reason,
+        };
+        self.event(&Event::Disconnected { cause: cause.to_owned().into() });
+        self.hand_over().await?;
+        stats.add_kinds(&self.kinds);
+        if matches!(end, End::Stopped) {
+            connection.close(CLOSE_LIMIT).await;
+        }
+        Ok(end)
+    }
+
+    /// Reads, acts and hands over until the connection ends or is told to.
+    async fn converse(&mut self, connection: &mut Connection) -> Result<End, Error> {
+        let mut clock_check = Instant::now() + CLOCK_CHECK;
+        loop {
+            if let Some(end) = self.act(connection).await? {
+                return Ok(end);
+            }
+            self.hand_over().await?;
+            let message = tokio::select! {
+                biased;
+                () = self.worker.stop.cancelled() => {
+                    self.drain(connection);
+                    return Ok(End::Stopped);
+                }
+                message = connection.next() => Some(message),
+                () = sleep_until((Instant::now() + TICK).into()) => None,
+            };
+            let now = Instant::now();
+            if let Some(message) = message {
+                if let Some(end) = self.take(message, now) {
+                    return Ok(end);
+                }
+                if let Some(end) = self.take_ready(connection) {
+                    return Ok(end);
+                }
+            }
+            self.session.tick(now, &mut self.actions);
+            if now >= clock_check {
+                clock_check = now + CLOCK_CHECK;
+                if let Some(step_ns) = self.clock.check(now) {
+                    tracing::warn!(step_ns, "the wall clock was set");
+                    self.event(&Event::Clock { step_ns });
+                }
+            }
+        }
+    }
+
+    /// Takes what the socket holds already, up to a full batch.
+    fn take_ready(&mut self, connection: &mut Connection) -> Option<End> {
+        let most = self.worker.queue.batch_messages();
+        while self.batch.messages < most
+            && self.batch.bytes.len() < BATCH_BYTES
+            && self.actions.is_empty()
+        {
+            let message = connection.next().now_or_never()?;
+            let end = self.take(message, Instant::now());
+            if end.is_some() {
+                return end;
+            }
+        }
+        None
+    }
+
+    /// The last look before a wanted end: what has arrived is kept.
+    fn drain(&mut self, connection: &mut Connection) {
+        while let Some(message) = connection.next().now_or_never() {
+            if self.take(message, Instant::now()).is_some() {
+                return;
+            }
+        }
+    }
+
+    fn take(
+        &mut self,
+        message: Option<Result<Message, tungstenite::Error>>,
+        now: Instant,
+    ) -> Option<End> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.text(&text, now),
+            Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
+                Ok(text) => self.text(text, now),
+                Err(_) => self.bad_frame(None, Some(&bytes), "binary, not UTF-8", now),
+            },
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
+                self.session.alive(now);
+            }
+            Some(Ok(Message::Close(close))) => {
+                let cause = close.map_or_else(
+                    || "closed by the exchange".to_owned(),
+                    |close| format!("closed by the exchange: {} {}", close.code, close.reason),
+                );
+                return Some(End::Lost(cause));
+            }
+            Some(Err(error)) => return Some(End::Lost(chain(&error))),
+            None => return Some(End::Lost("the stream ended".to_owned())),
+        }
+        None
+    }
+
+    fn text(&mut self, text: &str, now: Instant) {
+        tracing::debug!(target: "kalshi::frame", conn = self.conn, "{}", text.trim_ascii());
+        let header = match Header::parse(text) {
+            Ok(header) => header,
+            Err(error) => return self.bad_frame(Some(text), None, &chain(&error), now),
+        };
+        self.session.frame(&header, now, &mut self.actions);
+        // A hole lies before the frame that shows it, and so does its record.
+        self.record_events();
+        let recv_ns = self.clock.ns(now);
+        write_frame(&mut self.batch.bytes, recv_ns, self.conn, text);
+        self.batch.lines += 1;
+        self.batch.frames += 1;
+        self.batch.messages += 1;
+        match self.kinds.iter_mut().find(|(kind, _)| kind == header.kind()) {
+            Some((_, count)) => *count += 1,
+            None => self.kinds.push((header.kind().to_owned(), 1)),
+        }
+    }
+
+    fn bad_frame(&mut self, text: Option<&str>, bytes: Option<&[u8]>, reason: &str, now: Instant) {
+        self.session.alive(now);
+        tracing::warn!(conn = self.conn, reason, "a frame that is no JSON");
+        let event = Event::BadFrame {
+            text: text.map(|text| text.to_owned().into()),
+            base64: bytes.map(|bytes| BASE64_STANDARD.encode(bytes).into()),
+            reason: reason.to_owned().into(),
+        };
+        self.event(&event);
+        self.batch.messages += 1;
+        self.rejected += 1;
+    }
+
+    fn event(&mut self, event: &Event<'_>) {
+        let recv_ns = self.clock.ns(Instant::now());
+        write_event(&mut self.batch.bytes, recv_ns, Some(self.conn), event);
+        self.batch.lines += 1;
+    }
+
+    /// Writes the events among the actions and leaves the rest for [`Self::act`].
+    fn record_events(&mut self) {
+        if self.actions.is_empty() {
+            return;
+        }
+        for action in std::mem::take(&mut self.actions) {
+            let Action::Record(event) = action else {
+                self.actions.push(action);
+                continue;
+            };
+            self.count(&event);
+            self.event(&event);
+        }
+    }
+
+    fn count(&self, event: &Event<'_>) {
+        let stats = &self.worker.stats;
+        if let Event::Gap { sid, expected, got } = event {
+            tracing::warn!(conn = self.conn, sid, expected, got, "messages are missing");
+            stats.gaps.fetch_add(1, Relaxed);
+            stats.missing.fetch_add(got.saturating_sub(*expected), Relaxed);
+        } else if let Event::Repeat { .. } = event {
+            stats.repeats.fetch_add(1, Relaxed);
+        } else if let Event::UnknownMarket { ticker } = event {
+            tracing::warn!(%ticker, "the exchange does not know this market");
+            stats.add_unknown_market(ticker);
+        }
+    }
+
+    /// Carries out what the session decided.
+    async fn act(&mut self, connection: &mut Connection) -> Result<Option<End>, Error> {
+        self.record_events();
+        for action in std::mem::take(&mut self.actions) {
+            let message = match action {
+                Action::Send { id, command } => {
+                    let text = command.to_json(id);
+                    if let Ok(command) = serde_json::value::RawValue::from_string(text.clone()) {
+                        self.event(&Event::Sent { command: std::borrow::Cow::Owned(command) });
+                    }
+                    Message::text(text)
+                }
+                Action::Ping => Message::Ping(tungstenite::Bytes::from_static(b"kalshi")),
+                Action::Reconnect(cause) => return Ok(Some(End::Lost(cause))),
+                Action::Refused(reason) => return Ok(Some(End::Refused(reason))),
+                Action::Record(event) => {
+                    self.event(&event);
+                    continue;
+                }
+            };
+            if let Err(error) = connection.send(message, SEND_LIMIT).await {
+                return Ok(Some(End::Lost(chain(&error))));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Gives the batch to the logger; a full queue stops the reading, and that is written down.
+    async fn hand_over(&mut self) -> Result<(), Error> {
+        if self.batch.bytes.is_empty() {
+            return Ok(());
+        }
+        if let Some(stalled) = self.stalled.take() {
+            let for_ns = i64::try_from(stalled.as_nanos()).unwrap_or(i64::MAX);
+            self.event(&Event::Stalled { for_ns });
+        }
+        let stats = &self.worker.stats;
+        stats.received.fetch_add(u64::from(self.batch.messages), Relaxed);
+        stats.rejected.fetch_add(std::mem::take(&mut self.rejected), Relaxed);
+        let batch = std::mem::take(&mut self.batch);
+        if let Some(waited) = self.worker.queue.send(batch).await? {
+            let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
+            stats.stalled_ns.fetch_add(waited_ns, Relaxed);
+            self.stalled = Some(self.stalled.unwrap_or_default() + waited);
+        }
+        Ok(())
+    }
+}
