@@ -87,10 +87,12 @@ impl Connection {
         }
     }
 
-    /// Says goodbye, if the other side still listens.
-    pub(super) async fn close(mut self, limit: Duration) {
-        if let Ok(Err(error)) = timeout(limit, self.socket.close(None)).await {
-            tracing::debug!(%error, "closing handshake");
+    /// Says goodbye. What the exchange sent before it answers can still be read.
+    pub(super) async fn say_goodbye(&mut self, limit: Duration) {
+        match timeout(limit, self.socket.close(None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "closing handshake"),
+            Err(_) => tracing::debug!("closing handshake: no room to send"),
         }
     }
 }

@@ -10,7 +10,7 @@ use std::{
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use futures_util::FutureExt;
-use tokio::time::{sleep, sleep_until};
+use tokio::time::{sleep, sleep_until, timeout_at};
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_util::sync::CancellationToken;
 
@@ -176,9 +176,6 @@ impl<'w> Talk<'w> {
         self.event(&Event::Disconnected { cause: cause.to_owned().into() });
         self.hand_over().await?;
         stats.add_kinds(&self.kinds);
-        if matches!(end, End::Stopped) {
-            connection.close(CLOSE_LIMIT).await;
-        }
         Ok(end)
     }
 
@@ -193,7 +190,7 @@ impl<'w> Talk<'w> {
             let message = tokio::select! {
                 biased;
                 () = self.worker.stop.cancelled() => {
-                    self.drain(connection);
+                    self.drain(connection).await?;
                     return Ok(End::Stopped);
                 }
                 message = connection.next() => Some(message),
@@ -235,13 +232,19 @@ impl<'w> Talk<'w> {
         None
     }
 
-    /// The last look before a wanted end: what has arrived is kept.
-    fn drain(&mut self, connection: &mut Connection) {
-        while let Some(message) = connection.next().now_or_never() {
-            if self.take(message, Instant::now()).is_some() {
-                return;
+    /// A wanted end: says goodbye, and keeps what was on its way until the exchange answers.
+    async fn drain(&mut self, connection: &mut Connection) -> Result<(), Error> {
+        let deadline = tokio::time::Instant::now() + CLOSE_LIMIT;
+        connection.say_goodbye(CLOSE_LIMIT).await;
+        while let Ok(message) = timeout_at(deadline, connection.next()).await {
+            let now = Instant::now();
+            if self.take(message, now).is_some() || self.take_ready(connection).is_some() {
+                break;
             }
+            self.actions.clear();
+            self.hand_over().await?;
         }
+        Ok(())
     }
 
     fn take(
