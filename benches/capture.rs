@@ -44,7 +44,12 @@ struct Figure {
 
 impl std::fmt::Display for Figure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2} M msg/s, {:.2} CPU s per million (server included)", self.rate / 1e6, self.cpu)
+        write!(
+            f,
+            "{:.2} M msg/s, {:.2} CPU s per million (server included)",
+            self.rate / 1e6,
+            self.cpu
+        )
     }
 }
 

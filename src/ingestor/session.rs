@@ -201,8 +201,7 @@ impl Session {
             #[serde(borrow)]
             market_id: Option<std::borrow::Cow<'a, str>>,
         }
-        let Some(market) =
-            header.msg.and_then(|msg| serde_json::from_str::<Market<'_>>(msg.get()).ok())
+        let Some(market) = header.msg.and_then(|msg| serde_json::from_str::<Market<'_>>(msg).ok())
         else {
             return;
         };

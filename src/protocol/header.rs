@@ -1,12 +1,8 @@
 //! The part of a frame that the sequence rules need, read without looking into the message.
 
-use std::{borrow::Cow, fmt};
+use std::borrow::Cow;
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
-};
-use serde_json::value::RawValue;
+use super::scan;
 
 /// The envelope of a frame: whatever of it is there and has the documented type.
 ///
@@ -24,14 +20,25 @@ pub struct Header<'a> {
     pub id: Option<u64>,
     /// When the exchange queued the frame, in ms since the epoch.
     pub sending_ts_ms: Option<i64>,
-    /// The message, unread.
-    pub msg: Option<&'a RawValue>,
+    /// The message: JSON, unread.
+    pub msg: Option<&'a str>,
 }
 
-/// A text that is not JSON.
+/// A text that is not JSON, or JSON nested too deep to stand in a line of the tape.
 #[derive(Debug, thiserror::Error)]
 #[error("not JSON")]
 pub struct NotJson(#[source] serde_json::Error);
+
+impl NotJson {
+    /// Asks `serde_json` what is wrong.
+    fn explain(frame: &str) -> Self {
+        let line = format!(r#"{{"frame":{frame}}}"#);
+        match serde_json::from_str::<serde_json::Value>(&line) {
+            Err(error) => Self(error),
+            Ok(_) => Self(serde::de::Error::custom("unreadable")),
+        }
+    }
+}
 
 impl<'a> Header<'a> {
     /// Reads the header of one frame and checks that the whole frame is JSON.
@@ -39,7 +46,18 @@ impl<'a> Header<'a> {
     /// # Errors
     /// [`NotJson`] where the text is not one JSON value.
     pub fn parse(frame: &'a str) -> Result<Self, NotJson> {
-        serde_json::from_str(frame).map_err(NotJson)
+        let mut header = Self::default();
+        scan::top_level(frame, |key, value| match key {
+            "type" => header.kind = text(value),
+            "sid" => header.sid = value.parse().ok(),
+            "seq" => header.seq = value.parse().ok(),
+            "id" => header.id = value.parse().ok(),
+            "sending_ts_ms" => header.sending_ts_ms = value.parse().ok(),
+            "msg" => header.msg = Some(value),
+            _ => {}
+        })
+        .ok_or_else(|| NotJson::explain(frame))?;
+        Ok(header)
     }
 
     /// The message type, or nothing where the frame names none.
@@ -49,87 +67,13 @@ impl<'a> Header<'a> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Header<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(HeaderVisitor)
-    }
-}
-
-struct HeaderVisitor;
-
-impl<'de> Visitor<'de> for HeaderVisitor {
-    type Value = Header<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Header<'de>, A::Error> {
-        let mut header = Header::default();
-        while let Some(Text(key)) = map.next_key()? {
-            match &*key {
-                "type" => header.kind = map.next_value::<Maybe<'de>>()?.text(),
-                "sid" => header.sid = map.next_value::<Maybe<'de>>()?.unsigned(),
-                "seq" => header.seq = map.next_value::<Maybe<'de>>()?.unsigned(),
-                "id" => header.id = map.next_value::<Maybe<'de>>()?.unsigned(),
-                "sending_ts_ms" => header.sending_ts_ms = map.next_value::<Maybe<'de>>()?.signed(),
-                "msg" => header.msg = Some(map.next_value()?),
-                _ => drop(map.next_value::<IgnoredAny>()?),
-            }
-        }
-        Ok(header)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Header<'de>, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Header::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Header<'de>, E> {
-        Ok(Header::default())
-    }
-}
-
-/// A string that borrows from the input where it holds no escape.
-#[derive(Deserialize)]
-struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// A value that may have an unexpected type, which makes it absent and not an error.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Maybe<'a>(#[serde(borrow)] &'a RawValue);
-
-impl<'a> Maybe<'a> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        serde_json::from_str::<Text<'a>>(self.0.get()).ok().map(|text| text.0)
-    }
-
-    fn unsigned(self) -> Option<u64> {
-        self.0.get().parse().ok()
-    }
-
-    fn signed(self) -> Option<i64> {
-        self.0.get().parse().ok()
+/// The text of a JSON string; borrowed where it holds no escape.
+fn text(value: &str) -> Option<Cow<'_, str>> {
+    let inner = value.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        serde_json::from_str(value).ok().map(Cow::Owned)
+    } else {
+        Some(Cow::Borrowed(inner))
     }
 }
 
@@ -146,11 +90,11 @@ mod tests {
         assert!(header.msg.is_none());
 
         let header = Header::parse(
-            r#"{"type":"t\u0072ade","msg":{"a":"}\""},"seq":18446744073709551615,"sid":1,"sending_ts_ms":5}"#,
+            r#"{ "type" : "t\u0072ade" ,"msg":{"a":"}\"","sid":9},"seq":18446744073709551615,"sid":1,"sending_ts_ms":5}"#,
         )
         .unwrap();
         assert_eq!((header.kind(), header.seq), ("trade", Some(u64::MAX)));
-        assert_eq!(header.msg.unwrap().get(), r#"{"a":"}\""}"#);
+        assert_eq!((header.msg, header.sid), (Some(r#"{"a":"}\"","sid":9}"#), Some(1)));
         assert_eq!(header.sending_ts_ms, Some(5));
     }
 
@@ -168,8 +112,17 @@ mod tests {
     #[test]
     fn what_is_not_json_is_refused() {
         let deep = "[".repeat(100_000);
-        for frame in ["", "hello", "{", r#"{"type":"a"}x"#, "{\"type\":\"a\n\"}", &deep] {
-            assert!(Header::parse(frame).is_err(), "{frame:.20}");
+        for (frame, reason) in [
+            ("", "expected value"),
+            ("hello", "expected value"),
+            ("{", "EOF while parsing"),
+            (r#"{"type":"a"}x"#, "expected `,` or `}`"),
+            ("{\"type\":\"a\n\"}", "control character"),
+            (&deep, "recursion limit"),
+        ] {
+            let error = Header::parse(frame).unwrap_err();
+            let source = std::error::Error::source(&error).unwrap().to_string();
+            assert!(source.contains(reason), "{frame:.20}: {source}");
         }
     }
 }

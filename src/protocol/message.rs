@@ -244,7 +244,7 @@ impl<'a> Message<'a> {
 
 fn read<'a, T: Deserialize<'a>>(header: &Header<'a>, kind: &'static str) -> Result<T, ParseError> {
     let msg = header.msg.ok_or(ParseError::NoMessage(kind))?;
-    serde_json::from_str(msg.get()).map_err(|source| ParseError::Shape { kind, source })
+    serde_json::from_str(msg).map_err(|source| ParseError::Shape { kind, source })
 }
 
 fn number<T>(field: &'static str, result: Result<T, FixedError>) -> Result<T, ParseError> {

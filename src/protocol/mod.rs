@@ -14,6 +14,7 @@ mod fixed;
 mod price;
 mod size;
 mod ticker;
+mod scan;
 mod header;
 mod message;
 mod ladder;
