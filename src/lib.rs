@@ -1,3 +1,4 @@
 //! Records Kalshi's order books and answers questions over the archive.
 
 pub mod protocol;
+pub mod exchange;

@@ -1,0 +1,4 @@
+//! The exchange as a client sees it.
+
+mod client;
+mod live;
