@@ -90,3 +90,106 @@ pub(super) fn check(
     });
     if good { Ok(()) } else { Err(Unauthorized::WrongSignature) }
 }
+
+#[cfg(test)]
+mod tests {
+    use ed25519_dalek::Signer;
+    use rsa::{
+        RsaPrivateKey,
+        pkcs1::DecodeRsaPrivateKey,
+        pkcs8::{EncodePublicKey, LineEnding},
+        rand_core::OsRng,
+        sha2::Sha256,
+        signature::{RandomizedSigner, SignatureEncoding},
+    };
+
+    use super::*;
+    use crate::exchange::key::{KeyKind, Keys};
+
+    const PATH: &str = "/trade-api/ws/v2";
+    const NOW_MS: i64 = 1_703_123_456_789;
+
+    fn check_at(
+        signature: &[u8],
+        id: &str,
+        sent_ms: i64,
+        key: &PublicKey,
+    ) -> Result<(), Unauthorized> {
+        let (timestamp, signature) = (sent_ms.to_string(), BASE64_STANDARD.encode(signature));
+        let signed =
+            Signed { key_id: Some(id), timestamp: Some(&timestamp), signature: Some(&signature) };
+        check(signed, PATH, "key-1", key, NOW_MS)
+    }
+
+    #[test]
+    fn only_this_key_over_this_text_at_this_time_is_let_in() {
+        let secret = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
+        let key = PublicKey::Ed25519(secret.verifying_key());
+        let sign = |text: &str| secret.sign(text.as_bytes()).to_bytes();
+        let at = |ms: i64| sign(&format!("{ms}GET{PATH}"));
+        let (expired, wrong) = (Err(Unauthorized::Expired), Err(Unauthorized::WrongSignature));
+        for (signature, id, ms, expected) in [
+            (at(NOW_MS), "key-1", NOW_MS, Ok(())),
+            (at(NOW_MS - 5_000), "key-1", NOW_MS - 5_000, Ok(())),
+            (at(NOW_MS + 5_000), "key-1", NOW_MS + 5_000, Ok(())),
+            (at(NOW_MS - 5_001), "key-1", NOW_MS - 5_001, expired),
+            (at(NOW_MS + 5_001), "key-1", NOW_MS + 5_001, expired),
+            (at(NOW_MS / 1_000), "key-1", NOW_MS / 1_000, expired),
+            (at(NOW_MS), "key-2", NOW_MS, Err(Unauthorized::UnknownKey)),
+            (at(NOW_MS + 1), "key-1", NOW_MS, wrong),
+            (sign(&format!("{NOW_MS}POST{PATH}")), "key-1", NOW_MS, wrong),
+            (sign(&format!("{NOW_MS}GET{PATH}?x=1")), "key-1", NOW_MS, wrong),
+            (sign(&format!("{NOW_MS}GETws://host{PATH}")), "key-1", NOW_MS, wrong),
+            ([0; 64], "key-1", NOW_MS, wrong),
+        ] {
+            assert_eq!(check_at(&signature, id, ms, &key), expected, "{id} {ms}");
+        }
+        assert_eq!(check_at(b"short", "key-1", NOW_MS, &key), wrong);
+        for missing in 0..3 {
+            let field = |n, value| (n != missing).then_some(value);
+            let signed = Signed {
+                key_id: field(0, "k"),
+                timestamp: field(1, "1"),
+                signature: field(2, "A"),
+            };
+            let refused = check(signed, PATH, "key-1", &key, NOW_MS);
+            assert_eq!(refused, Err(Unauthorized::Unsigned));
+        }
+    }
+
+    #[test]
+    fn rsa_signatures_need_a_salt_of_the_digests_length() {
+        let keys = Keys::make(&KeyKind::Rsa).unwrap();
+        let secret = RsaPrivateKey::from_pkcs1_pem(&keys.private_pem.unwrap()).unwrap();
+        let public_pem = secret.to_public_key().to_public_key_pem(LineEnding::LF).unwrap();
+        let given = KeyKind::Given { key_id: "key-1".to_owned(), public_pem };
+        let text = format!("{NOW_MS}GET{PATH}");
+        let wrong = Err(Unauthorized::WrongSignature);
+        for (salt, expected) in [(32, Ok(())), (20, wrong), (0, wrong), (222, wrong)] {
+            let signer = pss::SigningKey::<Sha256>::new_with_salt_len(secret.clone(), salt);
+            let signature = signer.sign_with_rng(&mut OsRng, text.as_bytes()).to_vec();
+            for key in [&keys.public, &Keys::make(&given).unwrap().public] {
+                assert_eq!(check_at(&signature, "key-1", NOW_MS, key), expected, "salt {salt}");
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_are_the_documented_bodies() {
+        for (fault, code, details) in [
+            (Unauthorized::Unsigned, "signature_is_missing_from_headers", None),
+            (Unauthorized::Expired, "header_timestamp_expired", None),
+            (Unauthorized::UnknownKey, "authentication_error", Some("NOT_FOUND")),
+            (
+                Unauthorized::WrongSignature,
+                "authentication_error",
+                Some("INCORRECT_API_KEY_SIGNATURE"),
+            ),
+        ] {
+            let body: serde_json::Value = serde_json::from_str(fault.body()).unwrap();
+            assert_eq!(body["error"]["code"], code);
+            assert_eq!(body["error"]["details"].as_str(), details);
+            assert!(body["error"]["message"].is_string());
+        }
+    }
+}

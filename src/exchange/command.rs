@@ -182,9 +182,10 @@ impl Params<'_> {
     }
 
     fn update(&self) -> Result<Update, u16> {
-        let sid = match (self.number("sid")?, self.sids()?.as_deref()) {
-            (Some(sid), None) | (None, Some(&[sid])) => sid,
-            _ => return Err(12),
+        let ((Some(sid), None) | (None, Some(&[sid]))) =
+            (self.number("sid")?, self.sids()?.as_deref())
+        else {
+            return Err(12);
         };
         let action = self.text("action")?.ok_or(15_u16)?;
         let tickers = self.tickers()?;

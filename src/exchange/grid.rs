@@ -6,13 +6,13 @@ use crate::protocol::Price;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grid {
     /// Whole cents.
-    LinearCent,
+    Cent,
     /// Tenths of a cent.
-    DeciCent,
+    Deci,
     /// Tenths of a cent below ten and above ninety cents, whole cents between.
-    TaperedDeciCent,
+    Tapered,
     /// Hundredths of a cent below one and above ninety-nine cents, tenths between.
-    CenterDeciEdgeCentiCent,
+    CentiEdge,
 }
 
 /// Prices `start + n * step` up to `end`, in ten-thousandths of a dollar.
@@ -31,10 +31,10 @@ impl Grid {
     #[must_use]
     pub(super) const fn label(self) -> &'static str {
         match self {
-            Self::LinearCent => "linear_cent",
-            Self::DeciCent => "deci_cent",
-            Self::TaperedDeciCent => "tapered_deci_cent",
-            Self::CenterDeciEdgeCentiCent => "center_deci_edge_centi_cent",
+            Self::Cent => "linear_cent",
+            Self::Deci => "deci_cent",
+            Self::Tapered => "tapered_deci_cent",
+            Self::CentiEdge => "center_deci_edge_centi_cent",
         }
     }
 
@@ -42,12 +42,12 @@ impl Grid {
     #[must_use]
     pub(super) const fn bands(self) -> &'static [Band] {
         match self {
-            Self::LinearCent => const { &[band(0, 10_000, 100)] },
-            Self::DeciCent => const { &[band(0, 10_000, 10)] },
-            Self::TaperedDeciCent => {
+            Self::Cent => const { &[band(0, 10_000, 100)] },
+            Self::Deci => const { &[band(0, 10_000, 10)] },
+            Self::Tapered => {
                 const { &[band(0, 1_000, 10), band(1_000, 9_000, 100), band(9_000, 10_000, 10)] }
             }
-            Self::CenterDeciEdgeCentiCent => {
+            Self::CentiEdge => {
                 const { &[band(0, 100, 1), band(100, 9_900, 10), band(9_900, 10_000, 1)] }
             }
         }
@@ -86,8 +86,7 @@ fn steps(band: Band) -> i64 {
 mod tests {
     use super::*;
 
-    const ALL: [Grid; 4] =
-        [Grid::LinearCent, Grid::DeciCent, Grid::TaperedDeciCent, Grid::CenterDeciEdgeCentiCent];
+    const ALL: [Grid; 4] = [Grid::Cent, Grid::Deci, Grid::Tapered, Grid::CentiEdge];
 
     #[test]
     fn ticks_climb_from_zero_to_a_dollar_and_mirror() {
@@ -104,11 +103,11 @@ mod tests {
     #[test]
     fn bands_step_as_labelled() {
         let price = |grid: Grid, tick| grid.price(tick).to_string();
-        assert_eq!(price(Grid::LinearCent, 47), "0.4700");
-        assert_eq!(price(Grid::DeciCent, 473), "0.4730");
-        assert_eq!(price(Grid::TaperedDeciCent, 99), "0.0990");
-        assert_eq!(price(Grid::TaperedDeciCent, 101), "0.1100");
-        assert_eq!(price(Grid::CenterDeciEdgeCentiCent, 7), "0.0007");
-        assert_eq!(price(Grid::CenterDeciEdgeCentiCent, 101), "0.0110");
+        assert_eq!(price(Grid::Cent, 47), "0.4700");
+        assert_eq!(price(Grid::Deci, 473), "0.4730");
+        assert_eq!(price(Grid::Tapered, 99), "0.0990");
+        assert_eq!(price(Grid::Tapered, 101), "0.1100");
+        assert_eq!(price(Grid::CentiEdge, 7), "0.0007");
+        assert_eq!(price(Grid::CentiEdge, 101), "0.0110");
     }
 }

@@ -77,10 +77,10 @@ impl Market {
         let digest: [u8; 32] = Sha256::digest(ticker).into();
         let mut rng = Rng::with_seed(seed ^ u64::from_le_bytes(first(&digest)));
         let grid = match rng.u8(0..10) {
-            0..6 => Grid::LinearCent,
-            6..8 => Grid::DeciCent,
-            8 => Grid::TaperedDeciCent,
-            _ => Grid::CenterDeciEdgeCentiCent,
+            0..6 => Grid::Cent,
+            6..8 => Grid::Deci,
+            8 => Grid::Tapered,
+            _ => Grid::CentiEdge,
         };
         let unknown = ticker.contains(UNKNOWN);
         let fair = rng.i64(grid.steps() / 10..=grid.steps() * 9 / 10);

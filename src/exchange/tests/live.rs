@@ -1,11 +1,13 @@
 //! Over real sockets.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::Error;
 
 use super::client::{Books, Client, signed};
-use crate::exchange::{Exchange, ExchangeConfig, Fault, Source, environment, server::now_us};
+use crate::exchange::{
+    Exchange, ExchangeConfig, Fault, Position, Source, environment, server::now_us,
+};
 
 const SUBSCRIBE: &str = concat!(
     r#"{"id":1,"cmd":"subscribe","params":{"channels":["orderbook_delta","trade"],"#,
@@ -128,18 +130,25 @@ async fn what_the_script_breaks_is_broken_and_nothing_else() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
-    let config = ExchangeConfig { rate: 200_000, outbox_frames: 500, ..Default::default() };
+    let config = ExchangeConfig { rate: 100_000, outbox_frames: 20_000, ..Default::default() };
     let exchange = start(config).await;
     let mut slow = Client::connect(&exchange).await.unwrap();
+    let mut quick = Client::connect(&exchange).await.unwrap();
     slow.say(SUBSCRIBE).await;
-    let gone = async {
-        while exchange.checkpoint().positions.iter().any(|p| p.channel == "orderbook_delta")
-            || exchange.commands().is_empty()
-        {
-            tokio::task::yield_now().await;
+    quick.say(SUBSCRIBE).await;
+    let mut quick_books = Books::default();
+    let both = || exchange.checkpoint().positions.iter().filter(|p| p.seq > 0).count();
+    while both() < 2 {
+        quick_books.apply(&quick.hear().await.unwrap());
+    }
+    let has_books = |p: &Position| p.connection == 1 && p.channel == "orderbook_delta";
+    let limit = Instant::now() + Duration::from_secs(20);
+    while exchange.checkpoint().positions.iter().any(has_books) {
+        assert!(Instant::now() < limit, "the slow client still has its subscription");
+        for _ in 0..1_000 {
+            quick_books.apply(&quick.hear().await.unwrap());
         }
-    };
-    tokio::time::timeout(Duration::from_secs(20), gone).await.unwrap();
+    }
     let mut books = Books::default();
     loop {
         let text = slow.hear().await.unwrap();
@@ -149,6 +158,47 @@ async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
             break;
         }
     }
+    exchange.set_rate(0);
+    let checkpoint = exchange.checkpoint();
+    let quick_position = checkpoint.positions.iter().find(|p| p.connection == 2).unwrap();
+    while quick_books.seqs.get(&1) != Some(&quick_position.seq) {
+        quick_books.apply(&quick.hear().await.unwrap());
+    }
+    assert_eq!(quick_books.book("KXA-26-T1"), *checkpoint.book("KXA-26-T1").unwrap());
+}
+
+/// Not a test of anything but time: `cargo test --release -- --ignored --nocapture speed`.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn speed_of_a_recording() {
+    let frame = format!(r#"{{"pad":"{}"}}"#, "x".repeat(225));
+    let count = 4_000_000;
+    let source = Source::Recording(vec![vec![frame; count]]);
+    let exchange = start(ExchangeConfig { source, ..Default::default() }).await;
+    let mut client = Client::connect(&exchange).await.unwrap();
+    client.say(SUBSCRIBE).await;
+    let start = Instant::now();
+    for _ in 0..count {
+        client.hear_fast().await;
+    }
+    let passed = start.elapsed();
+    let rate = u128::try_from(count).unwrap() * 1_000_000 / passed.as_micros();
+    eprintln!("{count} frames in {passed:?}: {rate} frames/s, client and server in one process");
+}
+
+/// As above.
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "a measurement"]
+async fn speed_of_the_synthetic_exchange() {
+    let exchange = start(ExchangeConfig { rate: 1_000_000, ..Default::default() }).await;
+    let mut client = Client::connect(&exchange).await.unwrap();
+    client.say(SUBSCRIBE).await;
+    let (start, mut count) = (Instant::now(), 0_u128);
+    while start.elapsed() < Duration::from_secs(3) {
+        client.hear_fast().await;
+        count += 1;
+    }
+    eprintln!("{} messages/s over a socket", count / 3);
 }
 
 #[tokio::test]
