@@ -3,3 +3,4 @@
 pub mod protocol;
 pub mod tape;
 pub mod ingestor;
+pub mod exchange;

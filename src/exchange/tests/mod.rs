@@ -1,0 +1,7 @@
+//! The exchange as a client sees it.
+
+mod client;
+mod shapes;
+mod commands;
+mod books;
+mod live;
