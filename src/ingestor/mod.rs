@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::protocol::Credentials;
 
-pub use config::{Compression, Config, Environment, UrlError, WsUrl};
+pub use config::{Compression, Config, Environment, Limits, UrlError, WsUrl};
 pub use error::Error;
 pub use stats::Summary;
 

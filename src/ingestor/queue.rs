@@ -116,6 +116,11 @@ impl Receiver {
         self.room.free.add_permits(messages);
     }
 
+    /// Whether half of the queue is taken: no time to gather more.
+    pub(super) fn is_tight(&self) -> bool {
+        self.room.waiting.load(Ordering::Relaxed) >= self.room.capacity.div_ceil(2) as usize
+    }
+
     /// The most messages that waited at once.
     pub(super) fn peak(&self) -> usize {
         self.room.peak.load(Ordering::Relaxed)

@@ -144,7 +144,7 @@ impl Log {
                 Err(_) => true,
             };
             let due = gathered.since.is_some_and(|since| since.elapsed() >= self.flush);
-            if over || due || gathered.bytes.len() >= WRITE_BYTES {
+            if over || due || gathered.bytes.len() >= WRITE_BYTES || queue.is_tight() {
                 self.write(queue, &mut segment, &mut gathered)?;
             }
             if segment.dirty && segment.synced.elapsed() >= self.sync {

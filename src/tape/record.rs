@@ -101,9 +101,6 @@ impl<'a> Record<'a> {
         let (recv_ns, rest) = rest.split_once(',')?;
         let (conn, rest) = rest.strip_prefix(r#""conn":"#)?.split_once(',')?;
         let frame = rest.strip_prefix(r#""frame":"#)?.strip_suffix('}')?;
-        if !frame.starts_with('{') {
-            return None;
-        }
         Some(Self {
             recv_ns: Some(recv_ns.parse().ok()?),
             conn: Some(conn.parse().ok()?),
