@@ -18,6 +18,7 @@ mod seal;
 mod compress;
 mod archive;
 mod reader;
+mod verify;
 mod error;
 
 pub use archive::{Archive, Layout, Segment};
@@ -28,6 +29,7 @@ pub use reader::{Line, Reader};
 pub use record::{Body, Record, RecordError, write_event, write_frame};
 pub use seal::Seal;
 pub use segment::{SegmentWriter, Stamp};
+pub use verify::{Hole, Proof, SegmentProof, SegmentState, verify};
 
 /// The tape format that this library writes.
 pub const FORMAT: u32 = 1;

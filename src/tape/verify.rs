@@ -1,0 +1,476 @@
+//! Proving an archive: every digest and count is computed again, every sequence walked again, and
+//! the holes that are found are compared with the holes that were declared.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    fmt::{self, Write as _},
+    path::PathBuf,
+};
+
+use serde::Serialize;
+
+use super::{Archive, Body, Error, Event, Layout, Reader, Record, Seal, Segment, seal::Sealer};
+use crate::protocol::{Header, Sequences, Step};
+
+/// What an archive is worth.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Proof {
+    /// Each file, in the order read.
+    pub segments: Vec<SegmentProof>,
+    /// Jumps in sequence numbers, declared or not.
+    pub holes: Vec<Hole>,
+    /// Segments that are missing between others of their session.
+    pub missing: Vec<String>,
+    /// Files that are no segments by their name.
+    pub foreign_files: Vec<PathBuf>,
+}
+
+/// What one segment is worth.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct SegmentProof {
+    /// The file.
+    pub path: PathBuf,
+    /// The session, where the file names one.
+    pub session: Option<String>,
+    /// Whether its last line proves the rest of it.
+    pub state: SegmentState,
+    /// Lines of any kind.
+    pub lines: u64,
+    /// Lines that hold a frame.
+    pub frames: u64,
+    /// Lines that hold an event.
+    pub events: u64,
+    /// Empty lines, which other recorders leave.
+    pub blank: u64,
+    /// A last line that was cut short.
+    pub torn: u64,
+    /// Numbers that had come before.
+    pub repeats: u64,
+    /// Uncompressed bytes.
+    pub bytes: u64,
+    /// What is wrong, with the line where it is.
+    pub damage: Vec<String>,
+}
+
+/// How far a segment is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SegmentState {
+    /// Counts and digest are as its last line says.
+    Proven,
+    /// Not closed: being written, left by a crash, or of a recorder that does not seal.
+    #[default]
+    Open,
+    /// Not what its last line says, or not readable to its end.
+    Damaged,
+}
+
+/// Frames of one subscription that are not in the archive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Hole {
+    /// The session, or the file's name where there is none.
+    pub session: String,
+    /// The connection.
+    pub conn: u32,
+    /// The subscription.
+    pub sid: u64,
+    /// The first number that is missing.
+    pub expected: u64,
+    /// The number that came instead.
+    pub got: u64,
+    /// Whether walking the sequence shows it.
+    pub found: bool,
+    /// Whether the recorder wrote it down.
+    pub declared: bool,
+}
+
+impl Proof {
+    /// Whether anything is wrong that the recorder did not itself declare: a digest, a count, an
+    /// unreadable line, a missing segment, or a hole found and not declared (or the reverse) in a
+    /// recording that declares its holes.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.missing.is_empty()
+            || self.segments.iter().any(|segment| !segment.damage.is_empty())
+            || self.holes.iter().any(|hole| self.contradicts(hole))
+    }
+
+    /// Whether a hole is known from one side only, in a session that declares its holes.
+    #[must_use]
+    pub fn contradicts(&self, hole: &Hole) -> bool {
+        let ours = self.segments.iter().any(|s| s.session.as_deref() == Some(&*hole.session));
+        ours && hole.found != hole.declared
+    }
+}
+
+/// Reads every byte of an archive and checks all it says of itself.
+///
+/// # Errors
+/// [`Error`] only where a file cannot be opened at all; what is wrong inside is in the proof.
+pub fn verify(archive: &Archive, mut progress: impl FnMut(&SegmentProof)) -> Result<Proof, Error> {
+    let mut proof = Proof { foreign_files: archive.foreign.clone(), ..Proof::default() };
+    let mut walks: BTreeMap<String, Walk> = BTreeMap::new();
+    let mut numbers: BTreeMap<String, BTreeSet<u32>> = BTreeMap::new();
+    for segment in &archive.segments {
+        let mut check = SegmentCheck::of(segment);
+        check.read(segment, &mut walks)?;
+        if let (Some(session), Some(number)) = (&check.proof.session, check.number) {
+            numbers.entry(session.clone()).or_default().insert(number);
+        }
+        progress(&check.proof);
+        proof.segments.push(check.proof);
+    }
+    for (session, numbers) in numbers {
+        let last = numbers.last().copied().unwrap_or_default();
+        for number in (0..last).filter(|number| !numbers.contains(number)) {
+            proof.missing.push(format!("segment {number} of session {session}"));
+        }
+    }
+    for (session, walk) in walks {
+        proof.holes.extend(walk.holes(&session));
+    }
+    Ok(proof)
+}
+
+/// The sequences of one session, over all its segments.
+#[derive(Default)]
+struct Walk {
+    sequences: HashMap<u32, Sequences>,
+    found: BTreeSet<(u32, u64, u64, u64)>,
+    declared: BTreeSet<(u32, u64, u64, u64)>,
+}
+
+impl Walk {
+    /// Checks one frame's number; true if it had come before.
+    fn step(&mut self, conn: u32, sid: u64, seq: u64) -> bool {
+        let sequences = self.sequences.entry(conn).or_insert_with(Sequences::joined_late);
+        match sequences.check(sid, seq) {
+            Step::Next => false,
+            Step::Gap { expected } => {
+                self.found.insert((conn, sid, expected, seq));
+                false
+            }
+            Step::Repeat { .. } => true,
+        }
+    }
+
+    fn holes(self, session: &str) -> Vec<Hole> {
+        let hole = |&(conn, sid, expected, got): &(u32, u64, u64, u64)| Hole {
+            session: session.to_owned(),
+            conn,
+            sid,
+            expected,
+            got,
+            found: self.found.contains(&(conn, sid, expected, got)),
+            declared: self.declared.contains(&(conn, sid, expected, got)),
+        };
+        self.found.union(&self.declared).map(hole).collect()
+    }
+}
+
+struct SegmentCheck {
+    proof: SegmentProof,
+    number: Option<u32>,
+    sealer: Sealer,
+    seal: Option<Seal>,
+}
+
+impl SegmentCheck {
+    fn of(segment: &Segment) -> Self {
+        let proof = SegmentProof { path: segment.path.clone(), ..SegmentProof::default() };
+        Self { proof, number: None, sealer: Sealer::default(), seal: None }
+    }
+
+    fn read(&mut self, segment: &Segment, walks: &mut BTreeMap<String, Walk>) -> Result<(), Error> {
+        let mut reader = Reader::open(&segment.path)?;
+        // A file of another recorder is a session of its own.
+        let mut session = segment.stem();
+        loop {
+            match reader.next_line() {
+                Ok(Some(line)) => {
+                    let number = line.number;
+                    let (bytes, ended) = (line.bytes, line.ended);
+                    self.line(number, bytes, ended, &mut session, walks);
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    let reason = std::error::Error::source(&error).map(ToString::to_string);
+                    self.damage(self.proof.lines + 1, &reason.unwrap_or_default());
+                    break;
+                }
+            }
+        }
+        self.proof.bytes = reader.offset();
+        self.judge(segment.layout);
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        number: u64,
+        bytes: &[u8],
+        ended: bool,
+        session: &mut String,
+        walks: &mut BTreeMap<String, Walk>,
+    ) {
+        self.proof.lines += 1;
+        if self.seal.is_some() {
+            return self.damage(number, "a line after the closing one");
+        }
+        let mut frames = 0;
+        if bytes.trim_ascii().is_empty() {
+            self.proof.blank += 1;
+        } else {
+            match Record::parse(bytes) {
+                Ok(record) => match record.body {
+                    Body::Frame(frame) => match Header::parse(&frame) {
+                        Ok(header) => {
+                            frames = 1;
+                            if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
+                                let walk = walks.entry(session.clone()).or_default();
+                                let repeat = walk.step(record.conn.unwrap_or(0), sid, seq);
+                                self.proof.repeats += u64::from(repeat);
+                            }
+                        }
+                        Err(_) if !ended => self.proof.torn += 1,
+                        Err(_) => self.damage(number, "the frame is not JSON"),
+                    },
+                    Body::Event(event) => {
+                        self.event(record.conn, *event, session, walks);
+                    }
+                },
+                Err(_) if !ended => self.proof.torn += 1,
+                Err(error) => self.damage(number, &error.to_string()),
+            }
+        }
+        self.proof.frames += frames;
+        if self.seal.is_none() {
+            self.sealer.add(bytes, 1, frames);
+            self.sealer.add(if ended { b"\n" } else { b"" }, 0, 0);
+        }
+    }
+
+    fn event(
+        &mut self,
+        conn: Option<u32>,
+        event: Event<'_>,
+        session: &mut String,
+        walks: &mut BTreeMap<String, Walk>,
+    ) {
+        self.proof.events += 1;
+        let conn = conn.unwrap_or(0);
+        if let Event::Session(info) = event {
+            *session = info.session.into_owned();
+            self.proof.session = Some(session.clone());
+            self.number = Some(info.segment);
+        } else if let Event::Connected { .. } = event {
+            let walk = walks.entry(session.clone()).or_default();
+            walk.sequences.insert(conn, Sequences::from_start());
+        } else if let Event::Gap { sid, expected, got } = event {
+            let walk = walks.entry(session.clone()).or_default();
+            walk.declared.insert((conn, sid, expected, got));
+        } else if let Event::Closed(seal) = event {
+            self.seal = Some(seal);
+        }
+    }
+
+    fn damage(&mut self, line: u64, what: &str) {
+        /// Of a file full of rubbish, this much is enough to see it.
+        const LIST_MAX: usize = 20;
+        if self.proof.damage.len() < LIST_MAX {
+            self.proof.damage.push(format!("line {line}: {what}"));
+        }
+    }
+
+    fn judge(&mut self, layout: Layout) {
+        let last = self.proof.lines;
+        match &self.seal {
+            Some(seal) => {
+                let mut wrong = String::new();
+                let found = self.sealer.seal();
+                for (name, found, said) in [
+                    ("lines", found.lines, seal.lines),
+                    ("frames", found.frames, seal.frames),
+                    ("bytes", found.bytes, seal.bytes),
+                ] {
+                    if found != said {
+                        let _ = write!(wrong, "{name} {found}, not {said} as sealed; ");
+                    }
+                }
+                if found.sha256 != seal.sha256 {
+                    wrong.push_str("the digest is not the sealed one");
+                }
+                if !wrong.is_empty() {
+                    self.damage(last, wrong.trim_end_matches("; "));
+                }
+            }
+            // What was sealed once must still say so.
+            None if layout != Layout::Open && self.proof.session.is_some() => {
+                self.damage(last, "a sealed segment without its closing line");
+            }
+            None => {}
+        }
+        self.proof.state = if !self.proof.damage.is_empty() {
+            SegmentState::Damaged
+        } else if self.seal.is_some() {
+            SegmentState::Proven
+        } else {
+            SegmentState::Open
+        };
+    }
+}
+
+impl fmt::Display for SegmentState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Proven => "proven",
+            Self::Open => "open",
+            Self::Damaged => "damaged",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::*;
+    use crate::tape::{
+        FORMAT, SegmentWriter, SessionInfo, Stamp, compress, write_event, write_frame,
+    };
+
+    /// A session of two sealed segments: 2 x 50 frames of one subscription, without the numbers in
+    /// `lost`, which are declared if `declared`.
+    fn record(folder: &Path, lost: &[u64], declared: bool) -> Vec<PathBuf> {
+        let mut last = 0;
+        let write = |number: u32| {
+            let stamp = Stamp { start_ns: 0, session: "3f9a1c07be52".into(), number };
+            let mut segment = SegmentWriter::create(folder, &stamp).unwrap();
+            let mut lines = Vec::new();
+            let config = serde_json::value::to_raw_value(&()).unwrap();
+            let info = SessionInfo {
+                format: FORMAT,
+                session: "3f9a1c07be52".into(),
+                segment: number,
+                version: "0".into(),
+                env: "sandbox".into(),
+                host: "h".into(),
+                config: std::borrow::Cow::Owned(config),
+            };
+            write_event(&mut lines, 0, None, &Event::Session(info));
+            let mut count = (1, 0);
+            if number == 0 {
+                let connected = Event::Connected { url: "ws://localhost".into(), markets: 1 };
+                write_event(&mut lines, 0, Some(1), &connected);
+                count.0 += 1;
+            }
+            let first = u64::from(number) * 50 + 1;
+            for seq in (first..first + 50).filter(|seq| !lost.contains(seq)) {
+                if seq != last + 1 && declared {
+                    let gap = Event::Gap { sid: 2, expected: last + 1, got: seq };
+                    write_event(&mut lines, 0, Some(1), &gap);
+                    count.0 += 1;
+                }
+                last = seq;
+                let frame = format!(r#"{{"type":"orderbook_delta","sid":2,"seq":{seq}}}"#);
+                write_frame(&mut lines, i64::try_from(seq).unwrap(), 1, &frame);
+                count = (count.0 + 1, count.1 + 1);
+            }
+            segment.append(&lines, count.0, count.1).unwrap();
+            segment.seal(100).unwrap().0
+        };
+        (0..2).map(write).collect()
+    }
+
+    fn proof(folder: &Path) -> Proof {
+        verify(&Archive::open(folder).unwrap(), |_| {}).unwrap()
+    }
+
+    #[test]
+    fn a_whole_archive_is_proven_raw_and_compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = record(folder.path(), &[], true);
+        assert!(!proof(folder.path()).is_damaged());
+        for file in &files {
+            let lines = fs::read_to_string(file).unwrap();
+            let (_, closed) = lines.trim_end().rsplit_once('\n').unwrap();
+            let Body::Event(event) = Record::parse(closed.as_bytes()).unwrap().body else {
+                panic!()
+            };
+            let Event::Closed(seal) = *event else { panic!() };
+            compress(file, &seal).unwrap();
+        }
+        let proof = proof(folder.path());
+        assert!(!proof.is_damaged(), "{proof:?}");
+        assert!(proof.segments.iter().all(|s| s.state == SegmentState::Proven && s.frames == 50));
+        assert!(proof.holes.is_empty());
+    }
+
+    #[test]
+    fn a_hole_is_damage_unless_it_was_declared() {
+        for declared in [true, false] {
+            let folder = tempfile::tempdir().unwrap();
+            // One inside a segment, one across the seam, one at the start of the connection.
+            record(folder.path(), &[1, 20, 21, 50, 51], declared);
+            let proof = proof(folder.path());
+            let holes: Vec<_> = proof.holes.iter().map(|h| (h.expected, h.got)).collect();
+            assert_eq!(holes, [(1, 2), (20, 22), (50, 52)]);
+            assert!(proof.holes.iter().all(|hole| hole.found && hole.declared == declared));
+            assert_eq!(proof.is_damaged(), !declared);
+        }
+    }
+
+    #[test]
+    fn one_changed_byte_is_found_wherever_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = record(folder.path(), &[], true).remove(0);
+        let whole = fs::read(&file).unwrap();
+        // The closing line speaks of what stands before it.
+        let closing = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n').unwrap();
+        for at in (0..closing).step_by(7) {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1;
+            fs::write(&file, &bytes).unwrap();
+            assert!(proof(folder.path()).is_damaged(), "byte {at} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn a_missing_segment_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = record(folder.path(), &[], true);
+        fs::remove_file(&files[0]).unwrap();
+        let proof = proof(folder.path());
+        assert_eq!(proof.missing, ["segment 0 of session 3f9a1c07be52"]);
+        assert!(proof.is_damaged());
+    }
+
+    #[test]
+    fn a_torn_tail_of_an_open_segment_is_no_damage_and_is_counted() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = record(folder.path(), &[], true).remove(1);
+        let whole = fs::read(&file).unwrap();
+        let open = file.with_file_name("19700101T000000Z-3f9a1c07be52-0001.jsonl");
+        fs::remove_file(&file).unwrap();
+        let closing = whole[..whole.len() - 1].iter().rposition(|b| *b == b'\n').unwrap() + 1;
+        for cut in 0..closing {
+            fs::write(&open, &whole[..cut]).unwrap();
+            let proof = proof(folder.path());
+            assert!(!proof.is_damaged(), "cut at {cut}: {proof:?}");
+            assert!(proof.segments.iter().map(|s| s.torn).sum::<u64>() <= 1);
+        }
+    }
+
+    #[test]
+    fn a_sealed_file_that_is_cut_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = record(folder.path(), &[], true).remove(1);
+        let whole = fs::read(&file).unwrap();
+        for cut in [whole.len() - 1, whole.len() - 2, whole.len() - 40, whole.len() / 2, 300] {
+            fs::write(&file, &whole[..cut]).unwrap();
+            let damaged = proof(folder.path()).is_damaged();
+            // Only the last line break can go without anything being lost.
+            assert_eq!(damaged, cut != whole.len() - 1, "cut at {cut} of {}", whole.len());
+        }
+    }
+}
