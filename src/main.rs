@@ -1,3 +1,24 @@
-//! The `kalshi` command.
+//! The `kalshi` command: parse, run, print the error once, exit.
 
-fn main() {}
+mod cli;
+
+use std::{io, process::ExitCode};
+
+fn main() -> ExitCode {
+    match dotenvy::dotenv() {
+        Ok(_) => {}
+        Err(error) if error.not_found() => {}
+        Err(error) => {
+            let error = anyhow::Error::new(error).context("read `.env`");
+            return cli::failure::report(&error.into(), &mut io::stderr());
+        }
+    }
+    let cli = match cli::parse(std::env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(error) => return cli::failure::usage(&error),
+    };
+    match cli::run(cli) {
+        Ok(code) => code,
+        Err(failure) => cli::failure::report(&failure, &mut io::stderr()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The order book of a market at an instant.
+
+use duckdb::Connection;
+
+use super::{Error, Nanos, replay};
+use crate::book::Book;
+use replay::Span;
+
+/// A session that ends this soon after a connection did was being stopped.
+const STOPPING_NS: i64 = 2_000_000_000;
+
+/// How far a book can be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Status {
+    /// Known to be right.
+    Ok,
+    /// Known to be right, and without any order.
+    Empty,
+    /// In a hole: the book is the last one that was right.
+    Stale {
+        /// Until when it was known to be right.
+        since: Nanos,
+        /// What ended that.
+        reason: String,
+    },
+}
+
+impl Status {
+    /// `ok`, `empty` or `stale`.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Empty => "empty",
+            Self::Stale { .. } => "stale",
+        }
+    }
+}
+
+/// A rebuilt order book, where it comes from, and how far it can be trusted.
+#[derive(Debug, Clone)]
+pub struct MarketBook {
+    /// The market.
+    pub ticker: String,
+    /// The instant asked for, ns since the epoch.
+    pub at_ns: i64,
+    /// The recording session, or the file of another recorder.
+    pub session: String,
+    /// The connection within the session.
+    pub conn: i64,
+    /// The subscription within the connection.
+    pub sid: Option<i64>,
+    /// The number of the last frame applied.
+    pub seq: i64,
+    /// When that frame was received, ns since the epoch, where the recorder kept it.
+    pub recv_ns: Option<i64>,
+    /// When the exchange recorded that change, ns since the epoch; snapshots do not say.
+    pub event_ns: Option<i64>,
+    /// The book.
+    pub book: Book,
+    /// How far it can be trusted.
+    pub status: Status,
+}
+
+/// Which book is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    Newest,
+    At(i64),
+    Seq(i64),
+}
+
+pub(super) fn reconstruct(
+    connection: &Connection,
+    ticker: &str,
+    market: i64,
+    wanted: Wanted,
+) -> Result<MarketBook, Error> {
+    let spans = replay::spans(connection, market)?;
+    let first = spans.iter().map(|span| span.from_ns).min();
+    let Some(first) = first else { return Err(Error::NoBook(ticker.to_owned())) };
+    let choice = match wanted {
+        Wanted::Newest => newest(&spans),
+        Wanted::At(at) => at_instant(&spans, at),
+        Wanted::Seq(seq) => at_number(&spans, seq),
+    };
+    let Some(Choice { span, at_ns, to_seq, stale }) = choice else {
+        return Err(match wanted {
+            Wanted::Seq(seq) => Error::NoSuchNumber { ticker: ticker.to_owned(), seq },
+            Wanted::Newest => Error::NoBook(ticker.to_owned()),
+            Wanted::At(at) => {
+                Error::TooEarly { ticker: ticker.to_owned(), asked: Nanos(at), first: Nanos(first) }
+            }
+        });
+    };
+    let part = Span { to_seq, ..span.clone() };
+    let until = if matches!(wanted, Wanted::At(_)) { at_ns } else { i64::MAX };
+    let (book, last) = replay::replay(connection, ticker, market, &part, until, |_, _, _| {})?;
+    let status = if stale {
+        Status::Stale { since: Nanos(span.to_ns), reason: reason(span).to_owned() }
+    } else if book.is_empty() {
+        Status::Empty
+    } else {
+        Status::Ok
+    };
+    Ok(MarketBook {
+        ticker: ticker.to_owned(),
+        at_ns: if matches!(wanted, Wanted::Seq(_)) { last.at_ns } else { at_ns },
+        session: span.session.clone(),
+        conn: span.conn,
+        sid: span.sid,
+        seq: last.seq,
+        recv_ns: last.recv_ns,
+        event_ns: last.event_ns,
+        book,
+        status,
+    })
+}
+
+/// The rows to take, and whether the book they give is known to be right.
+struct Choice<'s> {
+    span: &'s Span,
+    at_ns: i64,
+    to_seq: i64,
+    stale: bool,
+}
+
+/// The span that reaches farthest; of two that do, the one that started last.
+fn latest<'s>(spans: impl Iterator<Item = &'s Span>) -> Option<&'s Span> {
+    spans.max_by_key(|span| (span.to_ns, span.from_ns, span.span))
+}
+
+fn newest(spans: &[Span]) -> Option<Choice<'_>> {
+    let span = latest(spans.iter())?;
+    let stale = match span.ended_by.as_str() {
+        "end" | "snapshot" => false,
+        "disconnected" => span.session_last_ns.saturating_sub(span.to_ns) > STOPPING_NS,
+        _ => true,
+    };
+    Some(Choice {
+        span,
+        at_ns: span.to_ns.saturating_sub(1).max(span.from_ns),
+        to_seq: span.to_seq,
+        stale,
+    })
+}
+
+fn at_instant(spans: &[Span], at: i64) -> Option<Choice<'_>> {
+    let begun = || spans.iter().filter(|span| span.from_ns <= at);
+    let live = begun().filter(|span| at < span.to_ns).max_by_key(|span| (span.from_ns, span.span));
+    let span = live.or_else(|| latest(begun()))?;
+    Some(Choice { span, at_ns: at, to_seq: span.to_seq, stale: live.is_none() })
+}
+
+fn at_number(spans: &[Span], seq: i64) -> Option<Choice<'_>> {
+    let holds = |span: &&Span| span.from_seq <= seq && seq <= span.to_seq;
+    if let Some(span) = latest(spans.iter().filter(holds)) {
+        return Some(Choice { span, at_ns: span.to_ns, to_seq: seq, stale: false });
+    }
+    let before = latest(spans.iter().filter(|span| span.to_seq < seq))?;
+    let hole = matches!(before.ended_by.as_str(), "gap" | "negative" | "unreadable");
+    hole.then_some(Choice { span: before, at_ns: before.to_ns, to_seq: before.to_seq, stale: true })
+}
+
+/// What ended a span, in words.
+pub(super) fn reason(span: &Span) -> &'static str {
+    match span.ended_by.as_str() {
+        "gap" => "frames of its subscription are missing",
+        "negative" => "a level would have gone below zero, so frames are missing",
+        "unreadable" => "a message of its subscription could not be read",
+        "disconnected" => "the connection was down",
+        "end" => "the recording ends there",
+        _ => "the span ended",
+    }
+}

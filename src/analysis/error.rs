@@ -1,0 +1,108 @@
+//! What can keep a question from its answer.
+
+use std::{io, path::PathBuf};
+
+use crate::book;
+use crate::lake;
+
+/// A question that could not be answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The tape cannot be loaded.
+    #[error("load logs from `{}`", path.display())]
+    Load {
+        /// The log folder.
+        path: PathBuf,
+        /// The step that failed.
+        #[source]
+        source: lake::Error,
+    },
+    /// DuckDB refuses.
+    #[error("{action}")]
+    Database {
+        /// What was tried.
+        action: String,
+        /// DuckDB's reason.
+        #[source]
+        source: duckdb::Error,
+    },
+    /// Nothing of the market is on the tape.
+    #[error("nothing of market `{ticker}` is recorded")]
+    UnknownTicker {
+        /// What was asked for.
+        ticker: String,
+        /// Recorded markets with similar names, most similar first.
+        near: Vec<String>,
+    },
+    /// The market is on the tape, but no snapshot of its book.
+    #[error("no order book of market `{0}` is recorded")]
+    NoBook(String),
+    /// The instant is before the first snapshot.
+    #[error("the order book of `{ticker}` is recorded from {first} on, not yet at {asked}")]
+    TooEarly {
+        /// The market.
+        ticker: String,
+        /// The instant asked for.
+        asked: super::Nanos,
+        /// The first snapshot.
+        first: super::Nanos,
+    },
+    /// No stream of the market has the number.
+    #[error("no stream of market `{ticker}` reaches frame number {seq}")]
+    NoSuchNumber {
+        /// The market.
+        ticker: String,
+        /// The number asked for.
+        seq: i64,
+    },
+    /// The stored rows give no right book where they should; a fault of this program.
+    #[error("rebuild the order book of `{ticker}`")]
+    Rebuild {
+        /// The market.
+        ticker: String,
+        /// What is wrong.
+        #[source]
+        source: book::Error,
+    },
+    /// An output file is there already.
+    #[error("`{}` exists already", .0.display())]
+    Exists(PathBuf),
+    /// An output file cannot be written.
+    #[error("{action} `{}`", path.display())]
+    Write {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// What the user can do about it.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownTicker { near, .. } if near.is_empty() => {
+                Some("`kalshi analyze markets` lists what is recorded".into())
+            }
+            Self::UnknownTicker { near, .. } => {
+                Some(format!("similar names are recorded: {}", near.join(", ")))
+            }
+            Self::Load { .. } => {
+                Some("give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR".into())
+            }
+            Self::Exists(_) => Some("--force overwrites it".into()),
+            Self::NoBook(_) => Some(
+                "a book needs the channel `orderbook_delta`; the exchange sends an empty snapshot for a market it does not know".into(),
+            ),
+            Self::NoSuchNumber { .. } => {
+                Some("numbers count per subscription; `kalshi analyze sql 'FROM spans'` lists what there is".into())
+            }
+            Self::Database { .. } | Self::TooEarly { .. } | Self::Rebuild { .. } | Self::Write { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Stored book rows back into books.
+
+use duckdb::Connection;
+
+use super::{Error, database};
+use crate::book::Book;
+use crate::protocol::{Price, Side, Size};
+
+/// A span of a market: which rows make a right book, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Span {
+    pub(super) span: i64,
+    pub(super) stream: i64,
+    pub(super) from_ns: i64,
+    pub(super) to_ns: i64,
+    pub(super) from_seq: i64,
+    pub(super) to_seq: i64,
+    pub(super) ended_by: String,
+    pub(super) session: String,
+    pub(super) conn: i64,
+    pub(super) sid: Option<i64>,
+    /// The last record of the whole session.
+    pub(super) session_last_ns: i64,
+}
+
+/// A frame of a book stream, as the row's other columns have it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Mark {
+    pub(super) seq: i64,
+    pub(super) at_ns: i64,
+    pub(super) recv_ns: Option<i64>,
+    pub(super) event_ns: Option<i64>,
+}
+
+/// The spans of a market, oldest first.
+pub(super) fn spans(connection: &Connection, market: i64) -> Result<Vec<Span>, Error> {
+    let fail = database::failed("ask for the spans of a market");
+    let mut statement = connection.prepare(include_str!("sql/spans.sql")).map_err(&fail)?;
+    let spans = statement.query_map([market], |row| {
+        Ok(Span {
+            span: row.get(0)?,
+            stream: row.get(1)?,
+            from_ns: row.get(2)?,
+            to_ns: row.get(3)?,
+            from_seq: row.get(4)?,
+            to_seq: row.get(5)?,
+            ended_by: row.get(6)?,
+            session: row.get(7)?,
+            conn: row.get(8)?,
+            sid: row.get(9)?,
+            session_last_ns: row.get(10)?,
+        })
+    });
+    spans.and_then(Iterator::collect).map_err(fail)
+}
+
+/// Applies the rows of a span up to an instant. After each frame `each` sees the book as it stood
+/// *before* it, with the marks of the frame that made it so and of the one that ends it.
+pub(super) fn replay(
+    connection: &Connection,
+    ticker: &str,
+    market: i64,
+    span: &Span,
+    until_ns: i64,
+    mut each: impl FnMut(&Book, Mark, Mark),
+) -> Result<(Book, Mark), Error> {
+    let params = duckdb::params![market, span.stream, span.from_seq, span.to_seq, until_ns];
+    let batches =
+        database::rows(connection, "book rows", include_str!("sql/book_rows.sql"), params)?;
+    let mut book = Book::new();
+    let mut last: Option<Mark> = None;
+    for batch in &batches {
+        let sides = database::integers(batch, 1);
+        let levels = database::units(batch, 2).zip(database::units(batch, 3));
+        let times = database::integers(batch, 6).zip(database::integers(batch, 7));
+        let marks = database::integers(batch, 4).zip(database::integers(batch, 5)).zip(times);
+        for ((side, level), ((seq, at_ns), (recv_ns, event_ns))) in sides.zip(levels).zip(marks) {
+            let mark = Mark {
+                seq: seq.unwrap_or_default(),
+                at_ns: at_ns.unwrap_or_default(),
+                recv_ns,
+                event_ns,
+            };
+            if let Some(last) = last.filter(|last| last.seq != mark.seq) {
+                each(&book, last, mark);
+            }
+            last = Some(mark);
+            let side = match side {
+                Some(1) => Side::Yes,
+                Some(2) => Side::No,
+                _ => continue,
+            };
+            let (Some(price), Some(size)) = level else { continue };
+            let Ok(price) = Price::from_units(price) else { continue };
+            book.apply(side, price, Size::from_units(size))
+                .map_err(|source| Error::Rebuild { ticker: ticker.to_owned(), source })?;
+        }
+    }
+    Ok((book, last.unwrap_or_default()))
+}

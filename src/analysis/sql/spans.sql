@@ -1,0 +1,8 @@
+-- One row is a span of market $1, oldest first: a time in which its book is known to be right.
+SELECT p.span::BIGINT, p.stream::BIGINT, p.from_ns, p.to_ns, p.from_seq, p.to_seq, p.ended_by,
+       s.name, s.conn, s.sid, x.last_ns
+FROM lake.span p
+JOIN lake.stream s USING (stream)
+JOIN lake.session x ON x.session = s.session
+WHERE p.market = $1
+ORDER BY p.from_ns, p.span

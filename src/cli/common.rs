@@ -1,0 +1,48 @@
+//! Flags that every subcommand has.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// Flags that every subcommand has.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Common {
+    /// Folder of the recordings
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        env = "KALSHI_LOG_DIR",
+        default_value = "./logs"
+    )]
+    pub(crate) log_dir: PathBuf,
+    /// How answers are printed: `table` on a terminal, else `csv`
+    #[arg(long, global = true, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<Format>,
+    /// Exit with 3 when an answer, or the recording, has holes
+    #[arg(long, global = true)]
+    pub(crate) strict: bool,
+    /// How progress and warnings are printed on standard error
+    #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How answers are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For reading
+    Table,
+    /// One JSON value
+    Json,
+    /// With a header line
+    Csv,
+}
+
+/// How progress and warnings are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For reading
+    Text,
+    /// One JSON object a line
+    Json,
+}

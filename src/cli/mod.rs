@@ -1,0 +1,104 @@
+//! What is typed. One file a subcommand; they call the library's public interface only.
+
+pub(crate) mod failure;
+mod common;
+mod time;
+#[cfg(feature = "duckdb")]
+mod output;
+#[cfg(feature = "duckdb")]
+mod analyze;
+#[cfg(feature = "duckdb")]
+mod export;
+#[cfg(not(feature = "duckdb"))]
+mod absent;
+#[cfg(not(feature = "duckdb"))]
+use absent as analyze;
+#[cfg(not(feature = "duckdb"))]
+use absent as export;
+mod ingest;
+mod sandbox;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
+
+use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+
+pub(crate) use common::Common;
+use failure::Failure;
+
+/// Records Kalshi's order books and answers questions over the archive
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    subcommand_required = true,
+    after_help = "\
+Examples:
+  kalshi ingest KXBTCD-26FEB0620-T72999.99     record one market
+  kalshi < tickers.txt                         record the markets of a list
+  kalshi analyze markets                       what is recorded
+  kalshi analyze book KXBTCD-26FEB0620-T72999.99 --at 2026-02-06T19:59:00Z
+  kalshi export-parquet KXBTCD-26FEB0620-T72999.99 book.parquet
+
+Without a subcommand, `kalshi [FLAGS]` means `kalshi ingest [FLAGS]`.
+Exit codes: 0 done, 1 failed, 2 usage, 3 holes in the answer and --strict given,
+130 stopped a second time by signal."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Record order books, trades and tickers
+    Ingest(ingest::Args),
+    /// Ask the archive: book, spread, vwap, imbalance, markets, gaps, sql
+    #[command(subcommand)]
+    Analyze(analyze::Question),
+    /// Write recorded data as Parquet
+    ExportParquet(export::Args),
+    /// Run the synthetic exchange on this machine
+    Sandbox(sandbox::Args),
+}
+
+/// Runs what was typed.
+pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Ingest(args) => ingest::run(&cli.common, args),
+        Command::Sandbox(args) => sandbox::run(&cli.common, args),
+        Command::Analyze(question) => analyze::run(&cli.common, question),
+        Command::ExportParquet(args) => export::run(&cli.common, args),
+    }
+}
+
+/// Parses a command line. Flags of `ingest` without any subcommand mean `ingest`.
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let piped = !io::stdin().is_terminal();
+    let first = match Cli::try_parse_from(&args) {
+        Ok(cli) => return Ok(cli),
+        Err(error) => error,
+    };
+    let named = |arg: &OsString| {
+        Cli::command().get_subcommands().any(|command| Some(command.get_name()) == arg.to_str())
+    };
+    let bare = args.len() < 2;
+    let fall_back = match first.kind() {
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            !bare || piped
+        }
+        ErrorKind::UnknownArgument => !args.iter().any(named),
+        _ => false,
+    };
+    if !fall_back {
+        return Err(first);
+    }
+    let mut args = args;
+    args.insert(args.len().min(1), "ingest".into());
+    // The second error knows the flags of `ingest`, among which the unknown one was looked for.
+    Cli::try_parse_from(args)
+}

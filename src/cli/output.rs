@@ -1,0 +1,153 @@
+//! Answers on standard output: tables for reading, CSV and JSON for programs.
+
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+
+use comfy_table::{CellAlignment, Table, presets};
+use kalshi_orderbook::analysis::arrow::{
+    array::RecordBatch,
+    datatypes::DataType,
+    util::display::{ArrayFormatter, FormatOptions},
+};
+use serde::Serialize;
+
+use super::{
+    Common,
+    common::{Format, LogFormat},
+    failure::Failure,
+};
+
+/// The format asked for, else what suits where the output goes.
+pub(crate) fn format(common: &Common) -> Format {
+    let fitting = if io::stdout().is_terminal() { Format::Table } else { Format::Csv };
+    common.format.unwrap_or(fitting)
+}
+
+pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
+    BufWriter::new(io::stdout().lock())
+}
+
+/// Prints a warning on standard error.
+pub(crate) fn warn(common: &Common, text: &str) {
+    let line = match common.log_format {
+        LogFormat::Text => format!("warning: {text}"),
+        LogFormat::Json => serde_json::json!({ "level": "warn", "message": text }).to_string(),
+    };
+    // Nothing is left to be done where standard error itself is closed.
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Prints rows of one kind.
+pub(crate) fn rows<R: Serialize>(common: &Common, rows: &[R]) -> Result<(), Failure> {
+    let mut out = stdout();
+    match format(common) {
+        Format::Json => {
+            serde_json::to_writer(&mut out, rows).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Csv => out.write_all(&csv(rows)?)?,
+        Format::Table => {
+            let text = csv(rows)?;
+            let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*text);
+            let lines: Vec<Vec<String>> = reader
+                .records()
+                .map(|record| Ok(record?.iter().map(str::to_owned).collect()))
+                .collect::<Result<_, csv::Error>>()?;
+            let mut lines = lines.into_iter();
+            match lines.next() {
+                None => writeln!(out, "(no rows)")?,
+                Some(header) => writeln!(out, "{}", table(header, lines))?,
+            }
+        }
+    }
+    Ok(out.flush()?)
+}
+
+fn csv<R: Serialize>(rows: &[R]) -> Result<Vec<u8>, Failure> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row)?;
+    }
+    Ok(writer.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// A table without frames: columns two blanks apart, numbers to the right.
+pub(crate) fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    let rows: Vec<_> = rows.collect();
+    let numeric = |text: &String| text.is_empty() || text.parse::<f64>().is_ok();
+    let right: Vec<bool> = (0..header.len())
+        .map(|column| rows.iter().filter_map(|row| row.get(column)).all(numeric))
+        .collect();
+    table.set_header(header);
+    table.add_rows(rows);
+    for (column, right) in table.column_iter_mut().zip(right) {
+        column.set_padding((0, 2));
+        if right {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// Prints the result of a query.
+pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Failure> {
+    let mut out = stdout();
+    let header: Vec<String> = batches
+        .first()
+        .map(|batch| batch.schema().fields().iter().map(|field| field.name().clone()).collect())
+        .unwrap_or_default();
+    let options = FormatOptions::default();
+    let mut lines: Vec<Vec<(String, bool, bool)>> = Vec::new();
+    for batch in batches {
+        let columns = batch
+            .columns()
+            .iter()
+            .map(|column| Ok((ArrayFormatter::try_new(column, &options)?, column)))
+            .collect::<Result<Vec<_>, kalshi_orderbook::analysis::arrow::error::ArrowError>>()?;
+        for row in 0..batch.num_rows() {
+            let cell = |(values, column): &(
+                ArrayFormatter<'_>,
+                &kalshi_orderbook::analysis::arrow::array::ArrayRef,
+            )| {
+                let plain = column.data_type().is_integer()
+                    || column.data_type().is_floating()
+                    || *column.data_type() == DataType::Boolean;
+                (values.value(row).to_string(), column.is_null(row), plain)
+            };
+            lines.push(columns.iter().map(cell).collect());
+        }
+    }
+    let texts = |line: Vec<(String, bool, bool)>| line.into_iter().map(|cell| cell.0).collect();
+    match format(common) {
+        Format::Table => writeln!(out, "{}", table(header, lines.into_iter().map(texts)))?,
+        Format::Csv => {
+            let mut writer = csv::Writer::from_writer(&mut out);
+            if !header.is_empty() {
+                writer.write_record(&header)?;
+            }
+            for line in lines {
+                writer.write_record(texts(line))?;
+            }
+            writer.flush()?;
+        }
+        Format::Json => {
+            let objects: Vec<String> = lines.iter().map(|line| object(&header, line)).collect();
+            writeln!(out, "[{}]", objects.join(",\n"))?;
+        }
+    }
+    Ok(out.flush()?)
+}
+
+/// A JSON object with the columns in their order; decimals, times and nested values as texts.
+fn object(header: &[String], line: &[(String, bool, bool)]) -> String {
+    let members = header.iter().zip(line).map(|(name, (text, null, plain))| {
+        let value = match text.parse::<serde_json::Value>() {
+            _ if *null => serde_json::Value::Null,
+            Ok(value) if *plain => value,
+            _ => text.as_str().into(),
+        };
+        format!("{}:{value}", serde_json::Value::from(name.as_str()))
+    });
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+}

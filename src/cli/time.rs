@@ -1,0 +1,67 @@
+//! Instants and durations as they are typed.
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Reads `2026-05-11T05:33:41Z`, integer nanoseconds since the epoch, `now` or `now-15m`.
+pub(crate) fn instant(text: &str) -> Result<i64, String> {
+    let out_of_range = || format!("`{text}` is out of range");
+    if let Some(rest) = text.strip_prefix("now") {
+        let now = Timestamp::now().as_nanosecond();
+        let offset = match rest.split_at_checked(1) {
+            None if rest.is_empty() => 0,
+            Some(("-", ago)) => -length(ago)?.as_nanos(),
+            Some(("+", ahead)) => length(ahead)?.as_nanos(),
+            _ => return Err(expected()),
+        };
+        return i64::try_from(now + offset).map_err(|_| out_of_range());
+    }
+    if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
+        return text.parse().map_err(|_| out_of_range());
+    }
+    let time: Timestamp = text.parse().map_err(|_| expected())?;
+    i64::try_from(time.as_nanosecond()).map_err(|_| out_of_range())
+}
+
+fn expected() -> String {
+    "a time is RFC 3339 with a zone (2026-05-11T05:33:41Z), integer ns since 1970, or now-15m"
+        .into()
+}
+
+/// Reads a duration above zero, such as `15m`, `1h30m` or `250ms`, as ns.
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    let nanos =
+        i64::try_from(length(text)?.as_nanos()).map_err(|_| format!("`{text}` is too long"))?;
+    if nanos > 0 { Ok(nanos) } else { Err("a duration must be above zero".into()) }
+}
+
+fn length(text: &str) -> Result<SignedDuration, String> {
+    text.parse()
+        .map_err(|_| "a duration is a number and a unit, such as 250ms, 15m or 1h30m".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_in_each_of_their_forms() {
+        assert_eq!(instant("1970-01-01T00:00:01.000000002Z"), Ok(1_000_000_002));
+        assert_eq!(instant("1970-01-01T01:00:01+01:00"), Ok(1_000_000_000));
+        assert_eq!(instant("1778733492188000000"), Ok(1_778_733_492_188_000_000));
+        let ago = instant("now").unwrap() - instant("now-15m").unwrap();
+        assert!((899_000_000_000..=900_000_000_000).contains(&ago), "{ago}");
+        for text in ["", "2026-05-11", "2026-05-11T05:33:41", "yesterday", "now15m", "now-", "1.5"]
+        {
+            assert!(instant(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn durations_are_above_zero() {
+        assert_eq!(duration("1h30m"), Ok(5_400_000_000_000));
+        assert_eq!(duration("250ms"), Ok(250_000_000));
+        for text in ["0s", "-5m", "5", "", "m"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! The best bid and ask, from one change to the next.
+
+use super::table::Quotes;
+use crate::book::{Book, Level};
+
+/// A time that is not known yet: bare frames start with a snapshot, which has none.
+pub(super) const UNSET: i64 = i64::MIN;
+
+/// When a frame came, and its number.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) at: i64,
+    pub(super) recv: Option<i64>,
+    pub(super) event: Option<i64>,
+    pub(super) seq: i64,
+}
+
+/// The best bid and ask in YES terms, and the frame that made them so.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Quote {
+    bid: Option<Level>,
+    ask: Option<Level>,
+    pub(super) since: Moment,
+}
+
+impl Quote {
+    pub(super) fn of(book: &Book, since: Moment) -> Self {
+        Self { bid: book.yes_bid(), ask: book.yes_ask(), since }
+    }
+
+    /// Whether a book still has this bid and ask.
+    pub(super) fn stands_in(&self, book: &Book) -> bool {
+        self.bid == book.yes_bid() && self.ask == book.yes_ask()
+    }
+
+    pub(super) fn write(&self, rows: &mut Quotes, market: u32, stream: u32, span: u32, until: i64) {
+        rows.at_ns.push(self.since.at);
+        rows.until_ns.push(until.max(self.since.at));
+        rows.recv.push(self.since.recv);
+        rows.event.push(self.since.event);
+        rows.market.push(market);
+        rows.stream.push(stream);
+        rows.span.push(span);
+        rows.seq.push(Some(self.since.seq));
+        rows.bid.push(self.bid.map(|level| level.0));
+        rows.bid_size.push(self.bid.map(|level| level.1));
+        rows.ask.push(self.ask.map(|level| level.0));
+        rows.ask_size.push(self.ask.map(|level| level.1));
+        rows.end_row();
+    }
+}

@@ -1,0 +1,280 @@
+//! One subscription of one connection: its markets and their books.
+
+use std::collections::HashMap;
+
+use super::{
+    quote::{Moment, Quote, UNSET},
+    registry::Registry,
+    table::Rows,
+};
+use crate::book::{Book, Error, Level};
+use crate::protocol::{Price, Side, Size};
+
+/// What is known of a subscription.
+pub(super) struct Stream {
+    pub(super) number: u32,
+    pub(super) sid: Option<u64>,
+    pub(super) channel: Option<String>,
+    /// NO levels are printed in YES dollars.
+    pub(super) yes_price: bool,
+    pub(super) markets: HashMap<u32, Market>,
+    /// The last frame of the stream that was as it should be.
+    pub(super) last_ns: i64,
+    pub(super) last_seq: i64,
+}
+
+/// What a stream has of a market.
+#[derive(Default)]
+pub(super) struct Market {
+    first_ns: i64,
+    last_ns: i64,
+    snapshots: i64,
+    deltas: i64,
+    trades: i64,
+    tickers: i64,
+    pub(super) unknown: bool,
+    live: Option<Live>,
+}
+
+/// A book that is known to be right.
+struct Live {
+    span: u32,
+    from_ns: i64,
+    from_seq: i64,
+    book: Book,
+    quote: Quote,
+}
+
+/// Why a span ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Snapshot,
+    Gap,
+    Negative,
+    Unreadable,
+    Disconnected,
+    Tape,
+}
+
+impl End {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Snapshot => "snapshot",
+            Self::Gap => "gap",
+            Self::Negative => "negative",
+            Self::Unreadable => "unreadable",
+            Self::Disconnected => "disconnected",
+            Self::Tape => "end",
+        }
+    }
+}
+
+/// What a message about a market counts as in [`Market`].
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    Snapshot,
+    Delta,
+    Trade,
+    Ticker,
+}
+
+/// What became of a delta.
+#[derive(Debug)]
+pub(super) enum Applied {
+    Done,
+    /// No snapshot on this stream yet.
+    NoSnapshot,
+    /// In a hole, before the next snapshot.
+    InHole,
+    /// The book was wrong before.
+    Wrong(Error),
+}
+
+/// What became of a snapshot.
+#[derive(Debug)]
+pub(super) enum Replaced {
+    Done,
+    /// The book rebuilt so far, thought to be right, was another one.
+    Differs,
+    /// The snapshot itself cannot be.
+    Wrong(Error),
+}
+
+impl Stream {
+    pub(super) fn new(number: u32, sid: Option<u64>, yes_price: bool) -> Self {
+        Self {
+            number,
+            sid,
+            channel: None,
+            yes_price,
+            markets: HashMap::new(),
+            last_ns: UNSET,
+            last_seq: 0,
+        }
+    }
+
+    /// Counts a message about a market.
+    pub(super) fn see(&mut self, market: u32, at_ns: i64, seen: Seen) -> &mut Market {
+        let entry = self
+            .markets
+            .entry(market)
+            .or_insert_with(|| Market { first_ns: at_ns, ..Market::default() });
+        entry.last_ns = at_ns;
+        *match seen {
+            Seen::Snapshot => &mut entry.snapshots,
+            Seen::Delta => &mut entry.deltas,
+            Seen::Trade => &mut entry.trades,
+            Seen::Ticker => &mut entry.tickers,
+        } += 1;
+        entry
+    }
+
+    /// A price in no-leg dollars.
+    pub(super) fn own_price(&self, side: Side, price: Price) -> Price {
+        if self.yes_price && side == Side::No { price.complement() } else { price }
+    }
+
+    /// Replaces a market's book, which opens a span.
+    pub(super) fn snapshot(
+        &mut self,
+        market: u32,
+        levels: [&[Level]; 2],
+        now: Moment,
+        registry: &Registry,
+        rows: &mut Rows,
+    ) -> Replaced {
+        let (stream, last_seq) = (self.number, self.last_seq);
+        let entry = self.see(market, now.at, Seen::Snapshot);
+        let mut book = Book::new();
+        let result = book.replace(levels[0], levels[1]);
+        let before = entry.live.take();
+        let differs = before.as_ref().is_some_and(|before| before.book != book);
+        if let Some(before) = before {
+            before.write(market, stream, now.at, last_seq, End::Snapshot, rows);
+        }
+        if let Err(error) = result {
+            return Replaced::Wrong(error);
+        }
+        let quote = Quote::of(&book, now);
+        let span = registry.next_span();
+        entry.live = Some(Live { span, from_ns: now.at, from_seq: now.seq, book, quote });
+        if differs { Replaced::Differs } else { Replaced::Done }
+    }
+
+    /// Applies a change to a market's book where that is known to be right.
+    pub(super) fn delta(
+        &mut self,
+        market: u32,
+        (side, price, change): (Side, Price, Size),
+        now: Moment,
+        rows: &mut Rows,
+    ) -> Applied {
+        let stream = self.number;
+        let entry = self.see(market, now.at, Seen::Delta);
+        let Some(live) = &mut entry.live else {
+            return if entry.snapshots > 0 { Applied::InHole } else { Applied::NoSnapshot };
+        };
+        if let Err(error) = live.book.apply(side, price, change) {
+            return Applied::Wrong(error);
+        }
+        if !live.quote.stands_in(&live.book) {
+            live.quote.write(&mut rows.Quotes, market, stream, live.span, now.at);
+            live.quote = Quote::of(&live.book, now);
+        }
+        Applied::Done
+    }
+
+    /// Ends the span of a market, if it has one.
+    pub(super) fn close_market(
+        &mut self,
+        market: u32,
+        to_ns: i64,
+        end: End,
+        rows: &mut Rows,
+    ) -> bool {
+        let (stream, last_seq) = (self.number, self.last_seq);
+        let live = self.markets.get_mut(&market).and_then(|market| market.live.take());
+        live.is_some_and(|live| {
+            live.write(market, stream, to_ns, last_seq, end, rows);
+            true
+        })
+    }
+
+    /// Ends the spans of all markets; says which had one.
+    pub(super) fn close_all(&mut self, to_ns: i64, end: End, rows: &mut Rows) -> Vec<u32> {
+        let mut live: Vec<u32> =
+            self.markets.iter().filter(|(_, m)| m.live.is_some()).map(|(n, _)| *n).collect();
+        live.sort_unstable();
+        for &market in &live {
+            self.close_market(market, to_ns, end, rows);
+        }
+        live
+    }
+
+    /// Until when all was well, as seen from a frame at `now_ns` that shows that it is no more.
+    pub(super) fn well_until(&self, now_ns: i64) -> i64 {
+        if self.last_ns == UNSET { now_ns } else { now_ns.min(self.last_ns.saturating_add(1)) }
+    }
+
+    /// Gives the first known time to what happened before it.
+    pub(super) fn settle(&mut self, time: i64) {
+        let set = |at: &mut i64| {
+            if *at == UNSET {
+                *at = time;
+            }
+        };
+        set(&mut self.last_ns);
+        for market in self.markets.values_mut() {
+            set(&mut market.first_ns);
+            set(&mut market.last_ns);
+            if let Some(live) = &mut market.live {
+                set(&mut live.from_ns);
+                set(&mut live.quote.since.at);
+            }
+        }
+    }
+
+    /// Writes what the stream had of each market.
+    pub(super) fn write(&self, session: (u32, &str), conn: u32, rows: &mut Rows) {
+        let table = &mut rows.Streams;
+        table.stream.push(self.number);
+        table.session.push(session.0);
+        table.name.push(Some(session.1));
+        table.conn.push(Some(i64::from(conn)));
+        table.sid.push(self.sid.and_then(|sid| i64::try_from(sid).ok()));
+        table.channel.push(self.channel.as_deref());
+        table.end_row();
+        let mut markets: Vec<_> = self.markets.iter().collect();
+        markets.sort_unstable_by_key(|(number, _)| **number);
+        for (number, market) in markets {
+            let table = &mut rows.Presence;
+            table.market.push(*number);
+            table.stream.push(self.number);
+            table.first_ns.push(market.first_ns);
+            table.last_ns.push(market.last_ns);
+            table.snapshots.push(Some(market.snapshots));
+            table.deltas.push(Some(market.deltas));
+            table.trades.push(Some(market.trades));
+            table.tickers.push(Some(market.tickers));
+            table.unknown.push(Some(market.unknown));
+            table.end_row();
+        }
+    }
+}
+
+impl Live {
+    fn write(self, market: u32, stream: u32, to_ns: i64, to_seq: i64, end: End, rows: &mut Rows) {
+        let to_ns = to_ns.max(self.from_ns);
+        self.quote.write(&mut rows.Quotes, market, stream, self.span, to_ns);
+        let table = &mut rows.Spans;
+        table.span.push(self.span);
+        table.market.push(market);
+        table.stream.push(stream);
+        table.from_ns.push(self.from_ns);
+        table.from_seq.push(Some(self.from_seq));
+        table.to_ns.push(to_ns);
+        table.to_seq.push(Some(to_seq.max(self.from_seq)));
+        table.ended_by.push(Some(end.as_str()));
+        table.end_row();
+    }
+}
