@@ -10,9 +10,15 @@ use std::{
 pub(crate) struct Failure {
     error: anyhow::Error,
     hint: Option<String>,
+    code: u8,
 }
 
 impl Failure {
+    /// A failure in what was typed: exit code 2.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self { error: anyhow::Error::msg(message.into()), hint: None, code: 2 }
+    }
+
     /// Adds what the user can do about it.
     pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -23,14 +29,18 @@ impl Failure {
 impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        #[cfg(feature = "duckdb")]
-        let hint = error
-            .downcast_ref::<kalshi_orderbook::analysis::Error>()
-            .and_then(kalshi_orderbook::analysis::Error::hint);
-        #[cfg(not(feature = "duckdb"))]
-        let hint = None;
-        Self { error, hint }
+        let hint = hint(&error);
+        Self { error, hint, code: 1 }
     }
+}
+
+/// What the library knows about a remedy.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    #[cfg(feature = "duckdb")]
+    if let Some(error) = error.downcast_ref::<kalshi_orderbook::analysis::Error>() {
+        return error.hint();
+    }
+    error.downcast_ref::<kalshi_orderbook::ingestor::Error>()?.hint()
 }
 
 /// Prints a failure. A reader that has gone away, as `head` does, is none.
@@ -50,7 +60,7 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
             let _ = writeln!(out, "hint: {line}");
         }
     }
-    ExitCode::from(1)
+    ExitCode::from(failure.code)
 }
 
 /// Prints a usage error, or the help that was asked for.

@@ -15,8 +15,12 @@ mod absent;
 use absent as analyze;
 #[cfg(not(feature = "duckdb"))]
 use absent as export;
+mod credentials;
+mod signals;
+mod tickers;
 mod ingest;
 mod sandbox;
+mod verify;
 
 use std::{
     ffi::OsString,
@@ -24,7 +28,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{CommandFactory, Parser, Subcommand, error::ErrorKind};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ErrorKind},
+};
 
 pub(crate) use common::Common;
 use failure::Failure;
@@ -62,7 +69,9 @@ pub(crate) enum Command {
     Analyze(analyze::Question),
     /// Write recorded data as Parquet
     ExportParquet(export::Args),
-    /// Run the synthetic exchange on this machine
+    /// Prove the recordings: digests, counts, sequences, declared against found holes
+    Verify(verify::Args),
+    /// Run the synthetic exchange on this machine, for trying any client
     Sandbox(sandbox::Args),
 }
 
@@ -70,7 +79,8 @@ pub(crate) enum Command {
 pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Ingest(args) => ingest::run(&cli.common, args),
-        Command::Sandbox(args) => sandbox::run(&cli.common, args),
+        Command::Verify(args) => verify::run(&cli.common, &args),
+        Command::Sandbox(args) => sandbox::run(&args),
         Command::Analyze(question) => analyze::run(&cli.common, question),
         Command::ExportParquet(args) => export::run(&cli.common, args),
     }
@@ -86,12 +96,18 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let named = |arg: &OsString| {
         Cli::command().get_subcommands().any(|command| Some(command.get_name()) == arg.to_str())
     };
-    let bare = args.len() < 2;
+    // A subcommand counts only before the unknown flag; behind it the word may be a value, as in
+    // `kalshi --env sandbox`.
+    let unknown = first.get(ContextKind::InvalidArg).map(ToString::to_string);
+    let is_unknown = |arg: &OsString| {
+        let (arg, unknown) = (arg.to_string_lossy(), unknown.as_deref().unwrap_or_default());
+        arg.split('=').next() == Some(unknown)
+    };
     let fall_back = match first.kind() {
         ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            !bare || piped
+            args.len() > 1 || piped
         }
-        ErrorKind::UnknownArgument => !args.iter().any(named),
+        ErrorKind::UnknownArgument => !args.iter().take_while(|arg| !is_unknown(arg)).any(named),
         _ => false,
     };
     if !fall_back {

@@ -31,7 +31,7 @@ use crate::protocol::Credentials;
 
 pub use config::{Compression, Config, Environment, Limits, UrlError, WsUrl};
 pub use error::Error;
-pub use stats::Summary;
+pub use stats::{Progress, Summary};
 
 /// Records order books until it is told to stop.
 ///
@@ -52,13 +52,20 @@ pub use stats::Summary;
 pub struct Ingestor {
     config: Config,
     credentials: Credentials,
+    stats: Arc<stats::Stats>,
 }
 
 impl Ingestor {
     /// Prepares a recorder.
     #[must_use]
-    pub const fn new(config: Config, credentials: Credentials) -> Self {
-        Self { config, credentials }
+    pub fn new(config: Config, credentials: Credentials) -> Self {
+        Self { config, credentials, stats: Arc::default() }
+    }
+
+    /// What can be asked while [`Self::run`] is under way.
+    #[must_use]
+    pub fn progress(&self) -> Progress {
+        Progress(Arc::clone(&self.stats))
     }
 
     /// Records until `shutdown` completes; then drains everything received and seals the segment.
@@ -67,9 +74,8 @@ impl Ingestor {
     /// [`Error`] when nothing can be recorded: no tickers, refused credentials, a disk that cannot
     /// be written. A lost connection is no error: it is made again.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<Summary, Error> {
-        let Self { config, credentials } = self;
+        let Self { config, credentials, stats } = self;
         config.check()?;
-        let stats = Arc::new(stats::Stats::default());
         let session = clock::session_id()?;
         let (queue, batches) = queue::bounded(config.queue_messages);
         let logger = writer::spawn(&config, &session, batches)?;

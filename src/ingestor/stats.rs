@@ -4,11 +4,13 @@ use std::{
     collections::BTreeMap,
     fmt,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant},
 };
+
+use serde::{Serialize, Serializer};
 
 use super::writer::Written;
 
@@ -100,13 +102,38 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// What a recording came to. `received = written + rejected`, always.
+/// A look at a recording while it runs.
 #[derive(Debug, Clone)]
+pub struct Progress(pub(super) Arc<Stats>);
+
+impl Progress {
+    /// Messages taken from the sockets so far.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.received.load(Relaxed)
+    }
+
+    /// Gaps in sequence numbers so far.
+    #[must_use]
+    pub fn gaps(&self) -> u64 {
+        self.0.gaps.load(Relaxed)
+    }
+
+    /// Connections made and not lost.
+    #[must_use]
+    pub fn connected(&self) -> u64 {
+        self.0.connections.load(Relaxed).saturating_sub(self.0.losses.load(Relaxed))
+    }
+}
+
+/// What a recording came to. `received = written + rejected`, always.
+#[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// The session's id.
     pub session: String,
     /// How long it ran.
+    #[serde(serialize_with = "seconds")]
     pub elapsed: Duration,
     /// Markets asked for.
     pub markets: usize,
@@ -135,11 +162,16 @@ pub struct Summary {
     /// Messages whose number had come before.
     pub repeats: u64,
     /// How long sockets were not read because the queue was full.
+    #[serde(serialize_with = "seconds")]
     pub stalled: Duration,
     /// The most messages that waited for the logger at once.
     pub queue_peak: usize,
     /// The segments, where they lie now.
     pub files: Vec<std::path::PathBuf>,
+}
+
+fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(time.as_secs_f64())
 }
 
 impl Summary {

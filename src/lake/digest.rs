@@ -679,7 +679,7 @@ impl<'r> Digester<'r> {
         table.settlement_value.push(None);
         table.price_level_structure.push(None);
         table.title.push(step.title.as_deref());
-        table.metadata.push(header.msg.map(|json| json.get()));
+        table.metadata.push(header.msg);
         table.end_row();
         Outcome::Lifecycle
     }
