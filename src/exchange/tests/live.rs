@@ -190,7 +190,7 @@ async fn speed_of_a_recording() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn speed_of_the_synthetic_exchange() {
-    let exchange = start(ExchangeConfig { rate: 1_000_000, ..Default::default() }).await;
+    let exchange = start(ExchangeConfig { rate: 400_000, ..Default::default() }).await;
     let mut client = Client::connect(&exchange).await.unwrap();
     client.say(SUBSCRIBE).await;
     let (start, mut count) = (Instant::now(), 0_u128);
