@@ -1,13 +1,13 @@
 //! One client's socket.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::mpsc,
-    time::{Instant, MissedTickBehavior, interval_at},
+    time::{Instant, MissedTickBehavior, interval_at, sleep, timeout},
 };
 use tokio_tungstenite::{
     WebSocketStream,
@@ -24,17 +24,11 @@ use super::{
 
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING: &[u8] = b"heartbeat";
-/// A client gets this long to take the last frames when the exchange stops.
+/// A client gets this long to take the last frames when a connection ends.
 const FAREWELL: Duration = Duration::from_secs(1);
 const BATCH_FRAMES: usize = 1_024;
 
 type Socket = WebSocketStream<TcpStream>;
-
-/// Why a connection ended, where the client did not end it.
-enum End {
-    Cut,
-    Stopped,
-}
 
 /// Serves the synthetic market until the client leaves, the script cuts, or the exchange stops.
 pub(super) async fn trade(
@@ -44,16 +38,9 @@ pub(super) async fn trade(
     stop: CancellationToken,
 ) {
     let Admission { connection, outbox, .. } = admission;
-    let (sink, stream) = socket.split();
-    // Reading and writing go on side by side: a client that is slow to read may still ask.
-    let ended = tokio::select! {
-        ended = write(sink, outbox, stop) => ended,
-        () = listen(stream, |text| floor.command(connection, text, now_us())) => Ok(None),
-    };
+    let heard = |text: &str| floor.command(connection, text, now_us());
+    converse(socket, outbox, heard, stop).await;
     floor.leave(connection);
-    if let Err(error) = ended {
-        tracing::debug!(connection, %error, "the client is gone");
-    }
 }
 
 /// Serves recorded frames once the client has subscribed, then stays.
@@ -65,37 +52,80 @@ pub(super) async fn replay(
     stop: CancellationToken,
 ) {
     let Admission { connection, outbox, cut_after } = admission;
-    let played = async {
-        while let Some(text) = next_text(&mut socket).await {
-            floor.log(connection, &text);
-            if text.contains(r#""subscribe""#) {
-                break;
-            }
-        }
-        for chunk in frames.iter().flat_map(|frames| frames.chunks(cut_after)) {
-            // Nothing of ours is in the socket's own buffer: what it answers is flushed below.
-            socket.get_mut().write_all(chunk).await.map_err(Error::Io)?;
-            while let Some(Some(message)) = socket.next().now_or_never() {
-                if let Message::Text(text) = message? {
-                    floor.log(connection, &text);
-                }
-            }
-            socket.flush().await?;
-        }
-        Ok::<(), Error>(())
+    let log = |text: &str| floor.log(connection, text);
+    let played = tokio::select! {
+        played = play(&mut socket, frames.as_deref(), cut_after, log) => played.is_ok(),
+        () = stop.cancelled() => false,
     };
-    tokio::select! {
-        played = played => if played.is_err() { floor.leave(connection); return },
-        () = stop.cancelled() => { floor.leave(connection); return }
-    }
-    if cut_after.is_none() {
-        let (sink, stream) = socket.split();
-        tokio::select! {
-            _ = write(sink, outbox, stop) => {}
-            () = listen(stream, |text| floor.log(connection, text)) => {}
-        }
+    if played && cut_after.is_none() {
+        converse(socket, outbox, log, stop).await;
+    } else {
+        hang_up(socket).await;
     }
     floor.leave(connection);
+}
+
+async fn play(
+    socket: &mut Socket,
+    frames: Option<&Encoded>,
+    limit: Option<u64>,
+    log: impl Fn(&str),
+) -> Result<(), Error> {
+    while let Some(text) = next_text(socket).await {
+        log(&text);
+        if text.contains(r#""subscribe""#) {
+            break;
+        }
+    }
+    for chunk in frames.iter().flat_map(|frames| frames.chunks(limit)) {
+        // Nothing of ours is in the socket's own buffer: what it answers is flushed below.
+        socket.get_mut().write_all(chunk).await.map_err(Error::Io)?;
+        while let Some(Some(message)) = socket.next().now_or_never() {
+            if let Message::Text(text) = message? {
+                log(&text);
+            }
+        }
+        socket.flush().await?;
+    }
+    Ok(())
+}
+
+/// Reads and writes side by side: a client that is slow to read may still ask.
+async fn converse(
+    socket: Socket,
+    outbox: mpsc::Receiver<Outgoing>,
+    heard: impl FnMut(&str),
+    stop: CancellationToken,
+) {
+    let (mut sink, mut stream) = socket.split();
+    let overdue = async {
+        stop.cancelled().await;
+        sleep(FAREWELL).await;
+    };
+    tokio::select! {
+        written = write(&mut sink, outbox, &stop) => if let Err(error) = written {
+            tracing::debug!(%error, "the client is gone");
+        },
+        () = listen(&mut stream, heard) => {}
+        () = overdue => {}
+    }
+    if let Ok(socket) = sink.reunite(stream) {
+        hang_up(socket).await;
+    }
+}
+
+/// Ends the connection so that what was sent still arrives: closing a socket with unread input
+/// would reset it and lose that.
+async fn hang_up(mut socket: Socket) {
+    let stream = socket.get_mut();
+    let farewell = async {
+        let mut scrap = [0; 4_096];
+        if stream.shutdown().await.is_ok() {
+            while stream.read(&mut scrap).await.is_ok_and(|read| read > 0) {}
+        }
+    };
+    // A client that does not hang up in turn is left.
+    drop(timeout(FAREWELL, farewell).await);
 }
 
 async fn next_text(socket: &mut Socket) -> Option<String> {
@@ -110,7 +140,7 @@ async fn next_text(socket: &mut Socket) -> Option<String> {
 
 /// Hands each text of the client to `heard` until the client leaves.
 async fn listen(
-    mut stream: impl Stream<Item = Result<Message, Error>> + Unpin,
+    stream: &mut (impl Stream<Item = Result<Message, Error>> + Unpin),
     mut heard: impl FnMut(&str),
 ) {
     while let Some(Ok(message)) = stream.next().await {
@@ -120,43 +150,32 @@ async fn listen(
     }
 }
 
-/// Writes what is queued in batches, and pings.
+/// Writes what is queued in batches, and pings, until told to hang up.
 async fn write(
-    mut sink: impl Sink<Message, Error = Error> + Unpin,
+    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
     mut outbox: mpsc::Receiver<Outgoing>,
-    stop: CancellationToken,
-) -> Result<Option<End>, Error> {
+    stop: &CancellationToken,
+) -> Result<(), Error> {
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut batch = Vec::with_capacity(BATCH_FRAMES);
     loop {
         tokio::select! {
             biased;
-            () = stop.cancelled() => {
-                within(FAREWELL, sink.send(Message::Close(None))).await;
-                return Ok(Some(End::Stopped));
-            }
+            () = stop.cancelled() => return sink.send(Message::Close(None)).await,
             _ = pings.tick() => sink.send(Message::Ping(PING.into())).await?,
             count = outbox.recv_many(&mut batch, BATCH_FRAMES) => {
                 if count == 0 {
-                    return Ok(None);
+                    return Ok(());
                 }
                 for outgoing in batch.drain(..) {
                     match outgoing {
                         Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
-                        Outgoing::Cut => {
-                            sink.flush().await?;
-                            return Ok(Some(End::Cut));
-                        }
+                        Outgoing::Cut => return sink.flush().await,
                     }
                 }
                 sink.flush().await?;
             }
         }
     }
-}
-
-async fn within(limit: Duration, work: impl Future) {
-    // Whether the farewell arrived makes no difference.
-    drop(tokio::time::timeout(limit, work).await);
 }

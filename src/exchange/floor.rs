@@ -20,6 +20,9 @@ use super::{
 /// Places in an outbox kept for the news that a subscription overflowed.
 const RESERVED: usize = 64;
 
+/// Commands beyond this many are obeyed but not remembered.
+const COMMANDS_MAX: usize = 100_000;
+
 /// A text a client sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientCommand {
@@ -98,14 +101,14 @@ impl Floor {
     }
 
     pub(super) fn log(&self, connection: u32, text: &str) {
-        self.state().commands.push(ClientCommand { connection, text: text.to_owned() });
+        self.state().remember(connection, text);
     }
 
     /// Does what a client asks.
     pub(super) fn command(&self, connection: u32, text: &str, now_us: i64) {
         let mut state = self.state();
-        let State { world, seats, commands, .. } = &mut *state;
-        commands.push(ClientCommand { connection, text: text.to_owned() });
+        state.remember(connection, text);
+        let State { world, seats, .. } = &mut *state;
         if let Some(seat) = seats.get_mut(&connection) {
             let mut frames = Vec::new();
             seat.session.command(text, world, now_us, &mut frames);
@@ -156,6 +159,12 @@ impl Floor {
 }
 
 impl State {
+    fn remember(&mut self, connection: u32, text: &str) {
+        if self.commands.len() < COMMANDS_MAX {
+            self.commands.push(ClientCommand { connection, text: text.to_owned() });
+        }
+    }
+
     fn tell(&mut self, now_us: i64) {
         let events = self.world.take_events();
         let mut frames = Vec::new();

@@ -154,7 +154,7 @@ impl Exchange {
         self.floor.connections_opened()
     }
 
-    /// Every text that clients have sent, in order.
+    /// The texts that clients have sent, in order; the first 100,000 of them.
     #[must_use]
     pub fn commands(&self) -> Vec<ClientCommand> {
         self.floor.commands()

@@ -123,6 +123,7 @@ impl Session {
                     let change = (*side, *price, *size);
                     wire::delta(stamp, market, change, ts_us, subscription.no_leg)
                 }
+                // Only a closed market is resent: its book is the same whenever it is printed.
                 Kind::Resent => {
                     wire::snapshot(None, stamp, market, &market.book(), subscription.no_leg)
                 }

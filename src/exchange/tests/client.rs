@@ -12,10 +12,8 @@ use tokio_tungstenite::{
     tungstenite::{Error, Message, client::IntoClientRequest, http::Request},
 };
 
-use crate::{
-    exchange::{BookImage, Exchange, server::now_us},
-    protocol::{Price, Size},
-};
+use crate::exchange::{BookImage, Exchange, server::now_us};
+use crate::protocol::{Price, Size};
 
 pub(super) const PATH: &str = "/trade-api/ws/v2";
 

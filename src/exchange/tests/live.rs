@@ -38,6 +38,7 @@ async fn a_client_holds_the_true_books_at_every_checkpoint() {
         while books.seqs.get(&1) != Some(&position.seq) {
             books.apply(&client.hear().await.unwrap());
         }
+        assert_eq!(checkpoint.books.len(), 3);
         for truth in &checkpoint.books {
             assert_eq!(&books.book(&truth.ticker), truth);
         }
@@ -167,6 +168,22 @@ async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
     assert_eq!(quick_books.book("KXA-26-T1"), *checkpoint.book("KXA-26-T1").unwrap());
 }
 
+#[tokio::test]
+async fn stopping_does_not_wait_for_a_client_that_does_not_read() {
+    let config = ExchangeConfig { rate: 100_000, outbox_frames: 10_000, ..Default::default() };
+    let exchange = start(config).await;
+    let mut stuck = Client::connect(&exchange).await.unwrap();
+    stuck.say(SUBSCRIBE).await;
+    let limit = Instant::now() + Duration::from_secs(20);
+    let is_full = |p: &Position| p.channel == "orderbook_delta";
+    while exchange.commands().is_empty() || exchange.checkpoint().positions.iter().any(is_full) {
+        assert!(Instant::now() < limit, "the client's socket never fills");
+        tokio::task::yield_now().await;
+    }
+    let stopped = tokio::time::timeout(Duration::from_secs(10), exchange.stop()).await;
+    assert!(stopped.is_ok());
+}
+
 /// Not a test of anything but time: `cargo test --release -- --ignored --nocapture speed`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
@@ -190,7 +207,7 @@ async fn speed_of_a_recording() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
 async fn speed_of_the_synthetic_exchange() {
-    let exchange = start(ExchangeConfig { rate: 1_000_000, ..Default::default() }).await;
+    let exchange = start(ExchangeConfig { rate: 400_000, ..Default::default() }).await;
     let mut client = Client::connect(&exchange).await.unwrap();
     client.say(SUBSCRIBE).await;
     let (start, mut count) = (Instant::now(), 0_u128);

@@ -4,15 +4,11 @@
 
 use serde_json::Value;
 
-use crate::{
-    exchange::{
-        event::{Fill, Kind, Quote},
-        market::Market,
-        truth::BookImage,
-        wire::{self, NoLeg, Stamp},
-    },
-    protocol::{Price, Side, Size},
-};
+use crate::exchange::event::{Fill, Kind, Quote};
+use crate::exchange::market::Market;
+use crate::exchange::truth::BookImage;
+use crate::exchange::wire::{self, NoLeg, Stamp};
+use crate::protocol::{Price, Side, Size};
 
 const TS_US: i64 = 1_795_200_000_100_000;
 const STAMP: Stamp = Stamp { sid: 1, seq: Some(7), sent_ms: 1_795_200_000_104 };
