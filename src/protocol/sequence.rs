@@ -1,7 +1,5 @@
 //! The sequence rule: one counter a subscription, over all its markets and its replies.
 
-use std::collections::HashMap;
-
 /// What a frame's number says about the frames before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -23,7 +21,8 @@ pub enum Step {
 /// The last number of each subscription of one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Sequences {
-    last: HashMap<u64, u64>,
+    /// Subscription and last number. A connection has a handful, so a list beats a map.
+    last: Vec<(u64, u64)>,
     joined_late: bool,
 }
 
@@ -44,12 +43,10 @@ impl Sequences {
     /// Checks one frame, whatever its type. After a gap the new number counts; after a repeat the
     /// old one stays.
     pub fn check(&mut self, sid: u64, seq: u64) -> Step {
-        let last = match self.last.get_mut(&sid) {
-            Some(last) => last,
-            None => {
-                let before = if self.joined_late { seq.saturating_sub(1) } else { 0 };
-                self.last.entry(sid).or_insert(before)
-            }
+        let Some((_, last)) = self.last.iter_mut().find(|(known, _)| *known == sid) else {
+            let before = if self.joined_late { seq.saturating_sub(1) } else { 0 };
+            self.last.push((sid, before));
+            return self.check(sid, seq);
         };
         let expected = last.saturating_add(1);
         if seq < expected {
@@ -62,7 +59,7 @@ impl Sequences {
     /// The last number seen of a subscription.
     #[must_use]
     pub fn last(&self, sid: u64) -> Option<u64> {
-        self.last.get(&sid).copied()
+        self.last.iter().find(|(known, _)| *known == sid).map(|(_, last)| *last)
     }
 }
 

@@ -49,7 +49,11 @@ pub enum RecordError {
 /// JSON allows only between its tokens, become spaces; nothing else is touched.
 pub fn write_frame(out: &mut Vec<u8>, recv_ns: i64, conn: u32, frame: &str) {
     let frame = frame.trim_ascii();
-    out.extend_from_slice(format!(r#"{{"recv_ns":{recv_ns},"conn":{conn},"frame":"#).as_bytes());
+    out.extend_from_slice(br#"{"recv_ns":"#);
+    out.extend_from_slice(itoa::Buffer::new().format(recv_ns).as_bytes());
+    out.extend_from_slice(br#","conn":"#);
+    out.extend_from_slice(itoa::Buffer::new().format(conn).as_bytes());
+    out.extend_from_slice(br#","frame":"#);
     let start = out.len();
     out.extend_from_slice(frame.as_bytes());
     if memchr::memchr2(b'\n', b'\r', frame.as_bytes()).is_some() {

@@ -3,7 +3,7 @@
 use std::io;
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
+use xxhash_rust::xxh3::Xxh3;
 
 /// What a whole segment holds before its last line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +14,9 @@ pub struct Seal {
     pub frames: u64,
     /// Bytes before the closing line.
     pub bytes: u64,
-    /// SHA-256 of those bytes, in hex: `head -n -1 FILE | sha256sum` gives the same.
-    pub sha256: String,
+    /// XXH3 of those bytes, 128 bits in hex: `head -n -1 FILE | xxh128sum` gives the same. Finds
+    /// any damage; it is no defence against somebody who forges a recording.
+    pub xxh128: String,
 }
 
 /// Counts and digests a segment's bytes as they pass.
@@ -27,14 +28,20 @@ pub(super) struct Sealer {
     digest: Digester,
 }
 
-/// SHA-256 of what is written to it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Digester(Sha256);
+/// XXH3-128 of what is written to it.
+#[derive(Clone, Default)]
+pub(super) struct Digester(Xxh3);
 
 impl Digester {
     /// The digest so far, in hex.
     pub(super) fn hex(&self) -> String {
-        self.0.clone().finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:032x}", self.0.digest128())
+    }
+}
+
+impl std::fmt::Debug for Digester {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.hex())
     }
 }
 
@@ -70,7 +77,7 @@ impl Sealer {
             lines: self.lines,
             frames: self.frames,
             bytes: self.bytes,
-            sha256: self.digest.hex(),
+            xxh128: self.digest.hex(),
         }
     }
 }

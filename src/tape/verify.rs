@@ -297,7 +297,7 @@ impl SegmentCheck {
                         let _ = write!(wrong, "{name} {found}, not {said} as sealed; ");
                     }
                 }
-                if found.sha256 != seal.sha256 {
+                if found.xxh128 != seal.xxh128 {
                     wrong.push_str("the digest is not the sealed one");
                 }
                 if !wrong.is_empty() {
