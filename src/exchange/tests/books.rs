@@ -212,6 +212,7 @@ fn a_market_is_determined_by_seed_and_ticker_alone() {
 /// Not a test of anything but time: `cargo test --release -- --ignored --nocapture speed`.
 #[test]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "a measurement is there to be read")]
 fn speed_of_the_synthetic_market() {
     let mut pit = Pit::new(WorldConfig { seed: 3, rate: 1_000_000, ..Default::default() });
     let tickers: Vec<_> = (0..1_000).map(|n| format!("KXTEST-26NOV22-T{n}")).collect();

@@ -105,14 +105,18 @@ impl Client {
 
     /// The next text; `None` when the exchange has hung up.
     pub(super) async fn hear(&mut self) -> Option<String> {
-        loop {
-            let next = tokio::time::timeout(std::time::Duration::from_secs(20), self.0.next());
-            match next.await.expect("the exchange has something to say") {
-                Some(Ok(Message::Text(text))) => return Some(text.to_string()),
-                Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
-                Some(Ok(_)) => {}
+        // Pings do not count as having something to say.
+        let text = async {
+            loop {
+                match self.0.next().await {
+                    Some(Ok(Message::Text(text))) => return Some(text.to_string()),
+                    Some(Ok(Message::Close(_)) | Err(_)) | None => return None,
+                    Some(Ok(_)) => {}
+                }
             }
-        }
+        };
+        let limit = std::time::Duration::from_secs(20);
+        tokio::time::timeout(limit, text).await.expect("the exchange has something to say")
     }
 
     /// Takes the next message without a look at it or at the time.

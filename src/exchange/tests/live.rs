@@ -187,6 +187,7 @@ async fn stopping_does_not_wait_for_a_client_that_does_not_read() {
 /// Not a test of anything but time: `cargo test --release -- --ignored --nocapture speed`.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "a measurement is there to be read")]
 async fn speed_of_a_recording() {
     let frame = format!(r#"{{"pad":"{}"}}"#, "x".repeat(225));
     let count = 4_000_000;
@@ -206,6 +207,7 @@ async fn speed_of_a_recording() {
 /// As above.
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a measurement"]
+#[expect(clippy::print_stderr, reason = "a measurement is there to be read")]
 async fn speed_of_the_synthetic_exchange() {
     let exchange = start(ExchangeConfig { rate: 400_000, ..Default::default() }).await;
     let mut client = Client::connect(&exchange).await.unwrap();
