@@ -21,8 +21,9 @@ use super::{
 };
 use crate::tape::{self, Event, SegmentWriter, SessionInfo, Stamp, compress, write_event};
 
-/// Enough to write at once, even before the flush interval is over.
-const WRITE_BYTES: usize = 256 << 10;
+/// Enough to write at once, even before the flush interval is over. Less than a full batch, which
+/// so goes from the worker's buffer to the file without a copy.
+const WRITE_BYTES: usize = 96 << 10;
 
 /// The logger thread and what it will say at its end.
 pub(super) struct Logger {
@@ -111,9 +112,13 @@ struct Gathered {
 }
 
 impl Gathered {
-    fn add(&mut self, batch: &Batch) {
+    fn add(&mut self, batch: Batch) {
         self.since.get_or_insert_with(Instant::now);
-        self.bytes.extend_from_slice(&batch.bytes);
+        if self.bytes.is_empty() {
+            self.bytes = batch.bytes;
+        } else {
+            self.bytes.extend_from_slice(&batch.bytes);
+        }
         self.lines += batch.lines;
         self.frames += batch.frames;
         self.messages += batch.messages;
@@ -137,7 +142,7 @@ impl Log {
             };
             let over = match queue.receive(patience) {
                 Ok(Some(batch)) => {
-                    gathered.add(&batch);
+                    gathered.add(batch);
                     false
                 }
                 Ok(None) => false,

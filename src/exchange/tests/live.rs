@@ -131,7 +131,7 @@ async fn what_the_script_breaks_is_broken_and_nothing_else() {
 
 #[tokio::test]
 async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
-    let config = ExchangeConfig { rate: 100_000, outbox_frames: 20_000, ..Default::default() };
+    let config = ExchangeConfig { rate: 30_000, outbox_frames: 30_000, ..Default::default() };
     let exchange = start(config).await;
     let mut slow = Client::connect(&exchange).await.unwrap();
     let mut quick = Client::connect(&exchange).await.unwrap();
@@ -170,7 +170,7 @@ async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
 
 #[tokio::test]
 async fn stopping_does_not_wait_for_a_client_that_does_not_read() {
-    let config = ExchangeConfig { rate: 100_000, outbox_frames: 10_000, ..Default::default() };
+    let config = ExchangeConfig { rate: 30_000, outbox_frames: 10_000, ..Default::default() };
     let exchange = start(config).await;
     let mut stuck = Client::connect(&exchange).await.unwrap();
     stuck.say(SUBSCRIBE).await;
