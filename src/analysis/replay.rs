@@ -98,3 +98,30 @@ pub(super) fn replay(
     }
     Ok((book, last.unwrap_or_default()))
 }
+
+/// The pieces of time in which the book of a market is known, oldest first and without overlap,
+/// with the span to take each from.
+pub(super) fn live(connection: &Connection, market: i64) -> Result<Vec<((i64, i64), Span)>, Error> {
+    let spans = spans(connection, market)?;
+    let fail = database::failed("ask when a market is live");
+    let sql =
+        "SELECT from_ns, to_ns, span::BIGINT FROM lake.live WHERE market = $1 ORDER BY from_ns";
+    let mut statement = connection.prepare(sql).map_err(&fail)?;
+    let pieces = statement
+        .query_map([market], |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)));
+    let pieces: Vec<((i64, i64), i64)> = pieces.and_then(Iterator::collect).map_err(&fail)?;
+    let of = |number| spans.iter().find(|span| span.span == number).cloned();
+    Ok(pieces.into_iter().filter_map(|(piece, number)| Some((piece, of(number)?))).collect())
+}
+
+/// What ended a span, in words.
+pub(super) fn reason(ended_by: &str) -> &'static str {
+    match ended_by {
+        "gap" => "frames of its subscription are missing",
+        "negative" => "a level would have gone below zero, so frames are missing",
+        "unreadable" => "a message of its subscription could not be read",
+        "disconnected" => "the connection was down",
+        "end" => "the recording ends there",
+        _ => "the book was taken from elsewhere",
+    }
+}
