@@ -11,7 +11,6 @@ const STOPPING_NS: i64 = 2_000_000_000;
 
 /// How far a book can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Status {
     /// Known to be right.
     Ok,

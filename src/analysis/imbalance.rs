@@ -42,9 +42,9 @@ pub(super) fn imbalance(
     depth: usize,
 ) -> Result<Vec<ImbalanceBar>, Error> {
     let mut bars: BTreeMap<Option<i64>, Sum> = BTreeMap::new();
-    for (piece, span) in replay::live(connection, market)? {
-        let from = piece.0.max(range.start());
-        let to = piece.1.min(range.end());
+    for piece in replay::live(connection, market)? {
+        let from = piece.from_ns.max(range.start());
+        let to = piece.to_ns.min(range.end());
         if from >= to {
             continue;
         }
@@ -53,10 +53,16 @@ pub(super) fn imbalance(
                 share(&mut bars, value, since.max(from), until.min(to), every_ns);
             }
         };
-        let (book, last) =
-            replay::replay(connection, ticker, market, &span, to - 1, |book, since, next| {
+        let (book, last) = replay::replay(
+            connection,
+            ticker,
+            market,
+            &piece.span,
+            to - 1,
+            |book, since, next| {
                 add(book, since.at_ns, next.at_ns);
-            })?;
+            },
+        )?;
         add(&book, last.at_ns, to);
     }
     let bars = bars.into_iter().map(|(bar, sum)| ImbalanceBar {

@@ -86,14 +86,13 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let named = |arg: &OsString| {
         Cli::command().get_subcommands().any(|command| Some(command.get_name()) == arg.to_str())
     };
-    let bare = args.len() < 2;
-    let fall_back = match first.kind() {
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            !bare || piped
-        }
-        ErrorKind::UnknownArgument => !args.iter().any(named),
-        _ => false,
-    };
+    let nothing_named = matches!(
+        first.kind(),
+        ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::UnknownArgument
+    ) && !args.iter().any(named);
+    let fall_back = nothing_named && (args.len() > 1 || piped);
     if !fall_back {
         return Err(first);
     }
