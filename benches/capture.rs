@@ -5,7 +5,13 @@
 //! sequence number. Prints messages a second and CPU seconds a million messages, of both clients in
 //! turn, and the ratio.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark"
+)]
 
 use std::time::{Duration, Instant};
 
@@ -89,7 +95,7 @@ async fn serve(listener: TcpListener, stream: &[u8], sent: oneshot::Sender<()>) 
     let (socket, _) = listener.accept().await.unwrap();
     let mut upgraded = tokio_tungstenite::accept_async(socket).await.unwrap();
     upgraded.get_mut().write_all(stream).await.unwrap();
-    drop(sent.send(()));
+    sent.send(()).unwrap_or_default();
     while upgraded.next().await.is_some_and(|message| message.is_ok()) {}
 }
 

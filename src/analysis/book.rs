@@ -11,7 +11,6 @@ const STOPPING_NS: i64 = 2_000_000_000;
 
 /// How far a book can be trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Status {
     /// Known to be right.
     Ok,
@@ -98,7 +97,10 @@ pub(super) fn reconstruct(
     let until = if matches!(wanted, Wanted::At(_)) { at_ns } else { i64::MAX };
     let (book, last) = replay::replay(connection, ticker, market, &part, until, |_, _, _| {})?;
     let status = if stale {
-        Status::Stale { since: Nanos(span.to_ns), reason: reason(span).to_owned() }
+        Status::Stale {
+            since: Nanos(span.to_ns),
+            reason: replay::reason(&span.ended_by).to_owned(),
+        }
     } else if book.is_empty() {
         Status::Empty
     } else {
@@ -161,16 +163,4 @@ fn at_number(spans: &[Span], seq: i64) -> Option<Choice<'_>> {
     let before = latest(spans.iter().filter(|span| span.to_seq < seq))?;
     let hole = matches!(before.ended_by.as_str(), "gap" | "negative" | "unreadable");
     hole.then_some(Choice { span: before, at_ns: before.to_ns, to_seq: before.to_seq, stale: true })
-}
-
-/// What ended a span, in words.
-pub(super) fn reason(span: &Span) -> &'static str {
-    match span.ended_by.as_str() {
-        "gap" => "frames of its subscription are missing",
-        "negative" => "a level would have gone below zero, so frames are missing",
-        "unreadable" => "a message of its subscription could not be read",
-        "disconnected" => "the connection was down",
-        "end" => "the recording ends there",
-        _ => "the span ended",
-    }
 }

@@ -19,7 +19,14 @@ mod error;
 mod nanos;
 mod database;
 mod replay;
+mod holes;
 mod book;
+mod spread;
+mod vwap;
+mod imbalance;
+mod markets;
+mod gaps;
+mod export;
 
 use std::{cell::RefCell, path::Path};
 
@@ -30,9 +37,18 @@ use crate::lake::{LoadReport, Loader};
 pub use book::{MarketBook, Status};
 pub use duckdb::arrow;
 pub use error::Error;
+pub use export::{Existing, Exported, Table};
+pub use gaps::GapRow;
+pub use holes::{Answer, Hole};
+pub use imbalance::ImbalanceBar;
+pub use markets::MarketRow;
 pub use nanos::{Nanos, Range};
 
+pub use spread::SpreadBar;
+pub use vwap::VwapBar;
+
 use book::Wanted;
+use holes::Of;
 
 /// The most names an error suggests.
 const SUGGESTIONS: usize = 3;
@@ -103,6 +119,129 @@ impl Analyzer {
     /// [`Error::UnknownTicker`], [`Error::NoBook`], [`Error::NoSuchNumber`].
     pub fn reconstruct_book_at_seq(&self, ticker: &str, seq: i64) -> Result<MarketBook, Error> {
         self.reconstruct(ticker, Wanted::Seq(seq))
+    }
+
+    /// The quoted spread of a market, averaged over time, in bars of `every_ns` (`None`: one bar).
+    ///
+    /// Definition: the time-weighted mean of best ask less best bid, over time in which the book is
+    /// known and has both sides.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`].
+    pub fn spread(
+        &self,
+        ticker: &str,
+        range: Range,
+        every_ns: Option<i64>,
+    ) -> Result<Answer<SpreadBar>, Error> {
+        self.answer(ticker, range, Of::Book, |market| {
+            spread::spread(&self.connection, market, range, every_ns)
+        })
+    }
+
+    /// The volume-weighted average price of a market's trades in bars of `every_ns` (`None`: one
+    /// bar), block trades apart.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`].
+    pub fn vwap(
+        &self,
+        ticker: &str,
+        range: Range,
+        every_ns: Option<i64>,
+    ) -> Result<Answer<VwapBar>, Error> {
+        self.answer(ticker, range, Of::Trades, |market| {
+            vwap::vwap(&self.connection, market, range, every_ns)
+        })
+    }
+
+    /// The imbalance of a market's book over the best `depth` levels of each side, in bars of
+    /// `every_ns` (`None`: one bar).
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`].
+    pub fn imbalance(
+        &self,
+        ticker: &str,
+        range: Range,
+        every_ns: Option<i64>,
+        depth: usize,
+    ) -> Result<Answer<ImbalanceBar>, Error> {
+        self.answer(ticker, range, Of::Book, |market| {
+            imbalance::imbalance(&self.connection, market, range, every_ns, depth)
+        })
+    }
+
+    /// What is recorded of each market, by ticker.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn markets(&self) -> Result<Vec<MarketRow>, Error> {
+        markets::markets(&self.connection)
+    }
+
+    /// Every hole of the archive, oldest first.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn gaps(&self) -> Result<Vec<GapRow>, Error> {
+        gaps::gaps(&self.connection)
+    }
+
+    /// Writes the book events of a market to a Parquet file: every level change, exact, in order.
+    ///
+    /// An existing file is overwritten. See [`Self::export`] for other tables.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`], [`Error::Write`].
+    pub fn export_to_parquet(
+        &self,
+        ticker: &str,
+        path: impl AsRef<Path>,
+    ) -> Result<Exported, Error> {
+        self.export(ticker, Table::BookEvents, path, Existing::Overwrite)
+    }
+
+    /// Writes the rows that a table has of a market to a Parquet file, under a temporary name
+    /// first.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`], [`Error::Exists`], [`Error::Write`].
+    pub fn export(
+        &self,
+        ticker: &str,
+        table: Table,
+        path: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<Exported, Error> {
+        let (_, ticker) = self.market(ticker)?;
+        export::one(&self.connection, &ticker, table, path.as_ref(), existing)
+    }
+
+    /// Writes tables whole, as `table/date=YYYY-MM-DD/series=S/*.parquet` under a new folder.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], [`Error::Write`].
+    pub fn export_all(
+        &self,
+        tables: &[Table],
+        folder: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<Vec<Exported>, Error> {
+        export::all(&self.connection, tables, folder.as_ref(), existing)
+    }
+
+    fn answer<Row>(
+        &self,
+        ticker: &str,
+        range: Range,
+        of: Of,
+        ask: impl FnOnce((&str, i64)) -> Result<Vec<Row>, Error>,
+    ) -> Result<Answer<Row>, Error> {
+        let (market, ticker) = self.market(ticker)?;
+        let rows = ask((&ticker, market))?;
+        let holes = holes::holes(&self.connection, (&ticker, market), range, of)?;
+        Ok(Answer { rows, holes })
     }
 
     /// Runs any SQL over the views.

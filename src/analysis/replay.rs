@@ -23,6 +23,14 @@ pub(super) struct Span {
     pub(super) session_last_ns: i64,
 }
 
+/// A time in which the book of a market is known, and the span to take it from.
+#[derive(Debug)]
+pub(super) struct Piece {
+    pub(super) from_ns: i64,
+    pub(super) to_ns: i64,
+    pub(super) span: Span,
+}
+
 /// A frame of a book stream, as the row's other columns have it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Mark {
@@ -97,4 +105,33 @@ pub(super) fn replay(
         }
     }
     Ok((book, last.unwrap_or_default()))
+}
+
+/// The pieces of time in which the book of a market is known, oldest first and without overlap.
+pub(super) fn live(connection: &Connection, market: i64) -> Result<Vec<Piece>, Error> {
+    let spans = spans(connection, market)?;
+    let fail = database::failed("ask when a market is live");
+    let sql =
+        "SELECT from_ns, to_ns, span::BIGINT FROM lake.live WHERE market = $1 ORDER BY from_ns";
+    let mut statement = connection.prepare(sql).map_err(&fail)?;
+    let rows =
+        statement.query_map([market], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)));
+    let rows: Vec<_> = rows.and_then(Iterator::collect).map_err(&fail)?;
+    let piece = |(from_ns, to_ns, number)| {
+        let span = spans.iter().find(|span| span.span == number)?.clone();
+        Some(Piece { from_ns, to_ns, span })
+    };
+    Ok(rows.into_iter().filter_map(piece).collect())
+}
+
+/// What ended a span, in words.
+pub(super) fn reason(ended_by: &str) -> &'static str {
+    match ended_by {
+        "gap" => "frames of its subscription are missing",
+        "negative" => "a level would have gone below zero, so frames are missing",
+        "unreadable" => "a message of its subscription could not be read",
+        "disconnected" => "the connection was down",
+        "end" => "the recording ends there",
+        _ => "the book was taken from elsewhere",
+    }
 }

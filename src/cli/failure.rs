@@ -54,10 +54,10 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     // Nothing is left to be done where standard error itself is closed.
-    let _ = writeln!(out, "error: {:#}", failure.error);
+    drop(writeln!(out, "error: {:#}", failure.error));
     if let Some(hint) = &failure.hint {
         for line in hint.lines() {
-            let _ = writeln!(out, "hint: {line}");
+            drop(writeln!(out, "hint: {line}"));
         }
     }
     ExitCode::from(failure.code)
@@ -65,6 +65,6 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
 
 /// Prints a usage error, or the help that was asked for.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    drop(error.print());
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

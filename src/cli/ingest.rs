@@ -113,16 +113,16 @@ pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let duration = args.duration.and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos);
     let recorded = runtime.block_on(async {
-        let (exchange, credentials) = match config.environment {
-            Environment::Sandbox if args.ws_url.is_none() => {
-                let exchange = Exchange::start(ExchangeConfig::default()).await;
-                let exchange = exchange.context("start the sandbox exchange")?;
-                config.url = exchange.ws_url().parse().context("reach the sandbox exchange")?;
-                let pem = exchange.private_key_pem().unwrap_or_default();
-                let key = Credentials::new(exchange.key_id(), pem);
-                (Some(exchange), key.context("use the sandbox's key")?)
-            }
-            _ => (None, credentials::load()?),
+        let inside = config.environment == Environment::Sandbox && args.ws_url.is_none();
+        let (exchange, credentials) = if inside {
+            let exchange = Exchange::start(ExchangeConfig::default()).await;
+            let exchange = exchange.context("start the sandbox exchange")?;
+            config.url = exchange.ws_url().parse().context("reach the sandbox exchange")?;
+            let pem = exchange.private_key_pem().unwrap_or_default();
+            let key = Credentials::new(exchange.key_id(), pem);
+            (Some(exchange), key.context("use the sandbox's key")?)
+        } else {
+            (None, credentials::load()?)
         };
         let recorded = record(config, credentials, duration).await;
         if let Some(exchange) = exchange {

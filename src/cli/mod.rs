@@ -99,17 +99,15 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     // A subcommand counts only before the unknown flag; behind it the word may be a value, as in
     // `kalshi --env sandbox`.
     let unknown = first.get(ContextKind::InvalidArg).map(ToString::to_string);
-    let is_unknown = |arg: &OsString| {
-        let (arg, unknown) = (arg.to_string_lossy(), unknown.as_deref().unwrap_or_default());
-        arg.split('=').next() == Some(unknown)
-    };
-    let fall_back = match first.kind() {
-        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            args.len() > 1 || piped
-        }
-        ErrorKind::UnknownArgument => !args.iter().take_while(|arg| !is_unknown(arg)).any(named),
-        _ => false,
-    };
+    let is_unknown =
+        |arg: &OsString| arg.to_str().and_then(|arg| arg.split('=').next()) == unknown.as_deref();
+    let nothing_named = matches!(
+        first.kind(),
+        ErrorKind::MissingSubcommand
+            | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+            | ErrorKind::UnknownArgument
+    ) && !args.iter().take_while(|arg| !is_unknown(arg)).any(named);
+    let fall_back = nothing_named && (args.len() > 1 || piped);
     if !fall_back {
         return Err(first);
     }

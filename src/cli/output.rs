@@ -33,7 +33,7 @@ pub(crate) fn warn(common: &Common, text: &str) {
         LogFormat::Json => serde_json::json!({ "level": "warn", "message": text }).to_string(),
     };
     // Nothing is left to be done where standard error itself is closed.
-    let _ = writeln!(io::stderr(), "{line}");
+    drop(writeln!(io::stderr(), "{line}"));
 }
 
 /// Prints rows of one kind.

@@ -57,11 +57,7 @@ pub(super) fn sources(
 fn own_session(path: &std::path::Path) -> Option<(String, u32)> {
     let mut reader = Reader::open(path).ok()?;
     let line = reader.next_line().ok()??;
-    match Record::parse(line.bytes).ok()?.body {
-        Body::Event(event) => match *event {
-            Event::Session(info) => Some((info.session.into_owned(), info.segment)),
-            _ => None,
-        },
-        Body::Frame(_) => None,
-    }
+    let Body::Event(event) = Record::parse(line.bytes).ok()?.body else { return None };
+    let Event::Session(info) = *event else { return None };
+    Some((info.session.into_owned(), info.segment))
 }

@@ -2,11 +2,18 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "tests; each failure names its place"
+    reason = "a test may stop anywhere, and each failure names its place"
 )]
 
+mod tidy;
 mod stage;
 mod ingest;
 mod faults;
+#[cfg(feature = "duckdb")]
+mod tape;
+#[cfg(feature = "duckdb")]
+mod digest;
+#[cfg(feature = "duckdb")]
+mod analyze;
+#[cfg(feature = "duckdb")]
+mod cli;

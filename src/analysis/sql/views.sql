@@ -1,18 +1,21 @@
--- What SQL sees of the lake. Times are UTC, prices exact dollars, sizes exact contracts.
+-- What SQL sees of the lake. Times are UTC, prices exact dollars, sizes exact contracts. `ts` is
+-- `ts_recv`, or where the recorder did not keep that, the event time carried forward.
 
 -- One row is a ticker message.
 CREATE OR REPLACE VIEW ticker_data AS
 SELECT t.recv AS ts_recv, t.event AS ts_event, m.ticker, m.series,
        s.name AS session, s.conn, s.sid, NULL::BIGINT AS seq,
        t.price, t.yes_bid, t.yes_ask, t.yes_bid_size, t.yes_ask_size, t.last_trade_size,
-       t.volume, t.open_interest, t.dollar_volume, t.dollar_open_interest
+       t.volume, t.open_interest, t.dollar_volume, t.dollar_open_interest,
+       make_timestamp_ns(t.at_ns) AS ts
 FROM lake.ticker t JOIN lake.market m USING (market) JOIN lake.stream s USING (stream);
 
 -- One row is a public trade. Recorded twice, it is here once.
 CREATE OR REPLACE VIEW trades AS
 SELECT t.recv AS ts_recv, t.event AS ts_event, m.ticker, m.series,
        s.name AS session, s.conn, s.sid, t.seq, t.trade_id, t.price, t.no_price, t.size,
-       CASE t.taker_side WHEN 1 THEN 'yes' WHEN 2 THEN 'no' END AS taker_side, t.is_block
+       CASE t.taker_side WHEN 1 THEN 'yes' WHEN 2 THEN 'no' END AS taker_side, t.is_block,
+       make_timestamp_ns(t.at_ns) AS ts
 FROM lake.trade t JOIN lake.market m USING (market) JOIN lake.stream s USING (stream)
 QUALIFY t.trade_id IS NULL
      OR row_number() OVER (PARTITION BY m.ticker, t.trade_id ORDER BY t.at_ns, t.stream, t.seq) = 1;
@@ -23,21 +26,22 @@ CREATE OR REPLACE VIEW book_events AS
 SELECT e.recv AS ts_recv, e.event AS ts_event, m.ticker, m.series,
        s.name AS session, s.conn, s.sid, e.seq,
        CASE e.kind WHEN 0 THEN 'snapshot' ELSE 'delta' END AS kind,
-       CASE e.side WHEN 1 THEN 'yes' WHEN 2 THEN 'no' END AS side, e.price, e.size
+       CASE e.side WHEN 1 THEN 'yes' WHEN 2 THEN 'no' END AS side, e.price, e.size,
+       make_timestamp_ns(e.at_ns) AS ts
 FROM lake.book_event e JOIN lake.market m USING (market) JOIN lake.stream s USING (stream);
 
 -- One row is a change of the best bid or ask, in YES terms, and how long it stood: up to
 -- `ts_until`, where the next one follows or the book is no longer known.
 CREATE OR REPLACE VIEW bbo AS
-SELECT q.recv AS ts_recv, q.event AS ts_event, make_timestamp_ns(q.at_ns) AS ts,
-       make_timestamp_ns(q.until_ns) AS ts_until, m.ticker, m.series,
+SELECT q.recv AS ts_recv, q.event AS ts_event, m.ticker, m.series,
        s.name AS session, s.conn, s.sid, q.seq, q.bid, q.bid_size, q.ask, q.ask_size,
        ((q.bid + q.ask) * 0.5)::DECIMAL(8,5) AS mid,
        (q.ask - q.bid)::DECIMAL(6,4) AS spread,
        (q.bid::DOUBLE * q.ask_size::DOUBLE + q.ask::DOUBLE * q.bid_size::DOUBLE)
            / (q.bid_size::DOUBLE + q.ask_size::DOUBLE) AS microprice,
        (q.bid_size::DOUBLE - q.ask_size::DOUBLE)
-           / (q.bid_size::DOUBLE + q.ask_size::DOUBLE) AS imbalance
+           / (q.bid_size::DOUBLE + q.ask_size::DOUBLE) AS imbalance,
+       make_timestamp_ns(q.at_ns) AS ts, make_timestamp_ns(q.until_ns) AS ts_until
 FROM lake.quote q JOIN lake.market m USING (market) JOIN lake.stream s USING (stream);
 
 -- One row is a lifecycle message of a market, or of an event (then `ticker` is null).
@@ -46,7 +50,8 @@ SELECT l.recv AS ts_recv, NULL::TIMESTAMP_NS AS ts_event, l.ticker,
        split_part(coalesce(l.ticker, l.event_ticker), '-', 1) AS series,
        s.name AS session, s.conn, s.sid, l.seq, l.event_type, l.event_ticker, l.open_time,
        l.close_time, l.determination_time, l.settled_time, l.is_deactivated, l.result,
-       l.settlement_value, l.price_level_structure, l.title, l.metadata
+       l.settlement_value, l.price_level_structure, l.title, l.metadata,
+       make_timestamp_ns(l.at_ns) AS ts
 FROM lake.lifecycle l JOIN lake.stream s USING (stream);
 
 -- One row is a market: what is recorded of it, and its newest metadata as the exchange gave it.

@@ -98,9 +98,9 @@ fn json(found: &MarketBook, depth: usize) -> Json<'_> {
         let text = |(price, size): Level| [price.to_string(), size.to_string()];
         found.book.levels(side).take(depth).map(text).collect()
     };
-    let (stale_since_ns, stale_reason) = match &found.status {
-        Status::Stale { since, reason } => (Some(since.0), Some(reason.as_str())),
-        _ => (None, None),
+    let stale = match &found.status {
+        Status::Stale { since, reason } => Some((since.0, reason.as_str())),
+        Status::Ok | Status::Empty => None,
     };
     Json {
         ticker: &found.ticker,
@@ -118,15 +118,15 @@ fn json(found: &MarketBook, depth: usize) -> Json<'_> {
         mid: found.book.double_mid_units().map(half),
         spread: found.book.spread_units().map(dollars),
         status: found.status.as_str(),
-        stale_since_ns,
-        stale_reason,
+        stale_since_ns: stale.map(|stale| stale.0),
+        stale_reason: stale.map(|stale| stale.1),
     }
 }
 
 /// Half of ten-thousandths of a dollar, with a fifth decimal only where it is needed.
 fn half(double: u32) -> String {
     let whole = double / 2;
-    let rest = if double % 2 == 0 { "" } else { "5" };
+    let rest = if double.is_multiple_of(2) { "" } else { "5" };
     format!("{}.{:04}{rest}", whole / 10_000, whole % 10_000)
 }
 
@@ -174,7 +174,7 @@ fn ladder(out: &mut impl Write, found: &MarketBook, depth: usize) -> Result<(), 
         Status::Stale { since, reason } => {
             writeln!(out, "status stale: known to be right until {since}, then {reason}")?;
         }
-        status => writeln!(out, "status {}", status.as_str())?,
+        Status::Ok | Status::Empty => writeln!(out, "status {}", found.status.as_str())?,
     }
     Ok(())
 }

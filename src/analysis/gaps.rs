@@ -1,0 +1,67 @@
+//! Every hole of the archive.
+
+use duckdb::Connection;
+use serde::Serialize;
+
+use super::{Error, Nanos, database};
+
+/// A hole of a session's record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GapRow {
+    /// `sequence` (numbers are missing), `negative` (a level would have gone below zero),
+    /// `unreadable` (a book message could not be read) or `disconnected`.
+    pub kind: String,
+    /// The recording session.
+    pub session: String,
+    /// The connection.
+    pub conn: i64,
+    /// The subscription; none for a disconnection.
+    pub sid: Option<i64>,
+    /// What the subscription is for.
+    pub channel: Option<String>,
+    /// The number that should have come.
+    pub expected: Option<i64>,
+    /// The number that came.
+    pub got: Option<i64>,
+    /// The last moment at which all was well.
+    pub from: Nanos,
+    /// When it was noticed.
+    pub found_at: Nanos,
+    /// When each of its markets had a snapshot again; none where some never had.
+    pub repaired_at: Option<Nanos>,
+    /// The recorder wrote it down.
+    pub declared: bool,
+    /// The frames themselves show it.
+    pub found: bool,
+    /// More, in words.
+    pub cause: Option<String>,
+    /// Number of markets whose book it made unsure.
+    pub markets: i64,
+    /// These markets, with blanks between.
+    pub tickers: Option<String>,
+}
+
+pub(super) fn gaps(connection: &Connection) -> Result<Vec<GapRow>, Error> {
+    let fail = database::failed("ask for the holes");
+    let mut statement = connection.prepare(include_str!("sql/gaps.sql")).map_err(&fail)?;
+    let rows = statement.query_map([], |row| {
+        Ok(GapRow {
+            kind: row.get(0)?,
+            session: row.get(1)?,
+            conn: row.get(2)?,
+            sid: row.get(3)?,
+            channel: row.get(4)?,
+            expected: row.get(5)?,
+            got: row.get(6)?,
+            from: Nanos(row.get(7)?),
+            found_at: Nanos(row.get(8)?),
+            repaired_at: row.get::<_, Option<i64>>(9)?.map(Nanos),
+            declared: row.get(10)?,
+            found: row.get(11)?,
+            cause: row.get(12)?,
+            markets: row.get(13)?,
+            tickers: row.get(14)?,
+        })
+    });
+    rows.and_then(Iterator::collect).map_err(fail)
+}

@@ -1,0 +1,164 @@
+//! The built binary: standard output, standard error and exit code.
+
+use std::process::{Command, Output, Stdio};
+
+use crate::tape::{A, Tape, at, delta, snapshot};
+
+fn tape() -> Tape {
+    Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4700", "3.00")], &[("0.4800", "2.00")]))
+        .frame(2, 1, delta(2, 2, A, "no", "0.4600", "12.50"))
+        .frame(5, 1, delta(2, 4, A, "no", "0.4600", "1.00"))
+        .file("a.jsonl")
+}
+
+fn kalshi(tape: &Tape, args: &[&str]) -> Output {
+    Command::new(assert_cmd::cargo::cargo_bin!("kalshi"))
+        .args(args)
+        .current_dir(tape.path())
+        .env("KALSHI_LOG_DIR", tape.path())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_book_as_json_has_the_keys_of_the_contract() {
+    let time = at(3).to_string();
+    let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time, "--format", "json"]);
+    assert_eq!(
+        out(&output),
+        format!(
+            r#"{{"ticker":"{A}","at_ns":{time},"session":"s1","conn":1,"sid":2,"seq":2,"recv_ns":{},"ts_ms":1778477600500,"yes":[["0.4700","3.00"]],"no":[["0.4800","2.00"],["0.4600","12.50"]],"yes_bid":"0.4700","yes_ask":"0.5200","mid":"0.4950","spread":"0.0500","status":"stale","stale_since_ns":{},"stale_reason":"frames of its subscription are missing"}}
+"#,
+            at(2),
+            at(2) + 1
+        )
+    );
+    let time = at(2).to_string();
+    let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time, "--format", "json"]);
+    assert!(out(&output).ends_with("\"status\":\"ok\"}\n"), "{}", out(&output));
+}
+
+#[test]
+fn a_book_for_programs_and_for_reading() {
+    let time = at(2).to_string();
+    let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time]);
+    assert_eq!(out(&output), "side,price,size\nyes,0.4700,3.00\nno,0.4800,2.00\nno,0.4600,12.50\n");
+    let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time, "--format", "table"]);
+    let text = out(&output);
+    for part in ["0.5400     12.50  14.50", "mid 0.4950  spread 0.0500", "status ok"] {
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+#[test]
+fn holes_are_told_and_strict_makes_them_the_exit_code() {
+    let newest = kalshi(&tape(), &["analyze", "book", A]);
+    assert_eq!(newest.status.code(), Some(0));
+    assert!(err(&newest).contains("warning: the book is stale since"), "{}", err(&newest));
+    for args in [vec!["book", A], vec!["spread", A], vec!["imbalance", A], vec!["gaps"]] {
+        let args = [vec!["analyze", "--strict"], args].concat();
+        let output = kalshi(&tape(), &args);
+        assert_eq!(output.status.code(), Some(3), "{args:?} {}", err(&output));
+    }
+    let (from, to) = (at(1).to_string(), at(2).to_string());
+    let whole =
+        kalshi(&tape(), &["--strict", "analyze", "spread", A, "--from", &from, "--to", &to]);
+    assert_eq!(whole.status.code(), Some(0), "{}", err(&whole));
+}
+
+#[test]
+fn errors_are_told_once_with_a_hint() {
+    let output = kalshi(&tape(), &["analyze", "book", "KXA-26MAY11-T2"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        err(&output).ends_with(&format!(
+            "error: nothing of market `KXA-26MAY11-T2` is recorded\nhint: similar names are recorded: {A}\n"
+        )),
+        "{}",
+        err(&output)
+    );
+    let output = kalshi(&tape(), &["analyze", "markets", "--log-dir", "nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        err(&output),
+        "error: load logs from `nowhere`: look for recordings: there is no log folder `nowhere`\n\
+         hint: give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR\n"
+    );
+    let output = kalshi(&tape(), &["analyze", "sql", "SELECT nonsense"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("error: run the query: Binder Error"), "{}", err(&output));
+}
+
+#[test]
+fn sql_is_printed_in_each_format() {
+    let query = "SELECT ticker, price, seq, NULL AS nothing FROM book_events WHERE side = 'yes'";
+    let print = |format| out(&kalshi(&tape(), &["analyze", "sql", query, "--format", format]));
+    assert_eq!(print("csv"), format!("ticker,price,seq,nothing\n{A},0.4700,1,\n"));
+    assert_eq!(
+        print("json"),
+        format!("[{{\"ticker\":\"{A}\",\"price\":\"0.4700\",\"seq\":1,\"nothing\":null}}]\n")
+    );
+    assert!(print("table").contains(&format!("{A}  0.4700    1")), "{}", print("table"));
+}
+
+#[test]
+fn usage_errors_exit_with_two_and_help_teaches() {
+    for args in [
+        vec!["analyze"],
+        vec!["analize", "markets"],
+        vec!["analyze", "bok", A],
+        vec!["analyze", "book"],
+        vec!["analyze", "book", A, "--at", "yesterday"],
+        vec!["analyze", "spread", A, "--every", "0s"],
+        vec!["export-parquet", A],
+        vec!["--no-such-flag"],
+    ] {
+        assert_eq!(kalshi(&tape(), &args).status.code(), Some(2), "{args:?}");
+    }
+    let help = kalshi(&tape(), &["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["ingest", "analyze", "export-parquet", "Examples:", "Exit codes"] {
+        assert!(out(&help).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn an_export_is_told_and_not_written_over() {
+    let tape = tape();
+    let file = tape.path().join("b.parquet");
+    let file = file.to_str().unwrap();
+    let output = kalshi(&tape, &["export-parquet", A, file]);
+    assert_eq!(out(&output), format!("{file}: 4 rows of book_events\n"), "{}", err(&output));
+    let output = kalshi(&tape, &["export-parquet", A, file]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).ends_with("hint: --force overwrites it\n"), "{}", err(&output));
+    let output = kalshi(&tape, &["export-parquet", A, file, "--force", "--table", "bbo"]);
+    assert_eq!(out(&output), format!("{file}: 1 rows of bbo\n"), "{}", err(&output));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("kalshi"))
+        .args(["analyze", "sql", "SELECT range FROM range(1000000)"])
+        .env("KALSHI_LOG_DIR", tape().path())
+        .current_dir(std::env::temp_dir())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert!(!err(&output).contains("panic"), "{}", err(&output));
+}
