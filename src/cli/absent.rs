@@ -10,6 +10,7 @@ use super::{Common, failure::Failure};
 #[derive(Debug, Subcommand)]
 pub(crate) enum Question {
     #[command(external_subcommand)]
+    #[expect(dead_code, reason = "whatever was asked, the answer is the same")]
     Any(Vec<OsString>),
 }
 

@@ -1,8 +1,11 @@
 //! Instants and durations as they are typed.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
+#[cfg(any(feature = "duckdb", test))]
+use jiff::Timestamp;
 
 /// Reads `2026-05-11T05:33:41Z`, integer nanoseconds since the epoch, `now` or `now-15m`.
+#[cfg(any(feature = "duckdb", test))]
 pub(crate) fn instant(text: &str) -> Result<i64, String> {
     let out_of_range = || format!("`{text}` is out of range");
     if let Some(rest) = text.strip_prefix("now") {
@@ -22,6 +25,7 @@ pub(crate) fn instant(text: &str) -> Result<i64, String> {
     i64::try_from(time.as_nanosecond()).map_err(|_| out_of_range())
 }
 
+#[cfg(any(feature = "duckdb", test))]
 fn expected() -> String {
     "a time is RFC 3339 with a zone (2026-05-11T05:33:41Z), integer ns since 1970, or now-15m"
         .into()

@@ -15,13 +15,10 @@ use std::{
 use serde::Deserialize;
 
 use super::config::Limits;
-use crate::{
-    protocol::{
-        Action as Update, Channel, Command, Header, Message, Remedy, Sequences, Step, Subscribe,
-        Ticker,
-    },
-    tape::Event,
+use crate::protocol::{
+    Action as Update, Channel, Command, Header, Message, Remedy, Sequences, Step, Subscribe, Ticker,
 };
+use crate::tape::Event;
 
 /// Markets named in one command. Each is answered by a snapshot, and a burst of them can overflow
 /// the exchange's buffer for this connection.

@@ -24,10 +24,8 @@ use super::{
     session::{Action, Plan, Session},
     stats::Stats,
 };
-use crate::{
-    protocol::{Credentials, Header},
-    tape::{Event, write_event, write_frame},
-};
+use crate::protocol::{Credentials, Header};
+use crate::tape::{Event, write_event, write_frame};
 
 /// How often time passes for the session while nothing comes in.
 const TICK: Duration = Duration::from_millis(100);
