@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 
 /// Flags that every subcommand has.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
 pub(crate) struct Common {
     /// Folder of the recordings
     #[arg(

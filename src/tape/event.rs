@@ -125,11 +125,12 @@ impl<'a> Event<'a> {
     /// Reads the event of a line.
     pub(super) fn parse(line: &'a str) -> Result<Self, serde_json::Error> {
         let any: AnyEvent<'a> = serde_json::from_str(line)?;
-        match &*any.event {
-            "session" => serde_json::from_str(line).map(Self::Session),
-            "closed" => serde_json::from_str(line).map(Self::Closed),
-            _ => Ok(any.into_event().unwrap_or(Self::Unknown)),
-        }
+        let event = match &*any.event {
+            "session" => serde_json::from_str(line).map(Self::Session).ok(),
+            "closed" => serde_json::from_str(line).map(Self::Closed).ok(),
+            _ => any.into_event(),
+        };
+        Ok(event.unwrap_or(Self::Unknown))
     }
 }
 

@@ -17,3 +17,5 @@ mod digest;
 mod analyze;
 #[cfg(feature = "duckdb")]
 mod cli;
+#[cfg(feature = "duckdb")]
+mod readme;
