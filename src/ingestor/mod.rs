@@ -12,6 +12,7 @@ mod clock;
 mod config;
 mod connection;
 mod error;
+mod feed;
 mod queue;
 mod session;
 mod stats;

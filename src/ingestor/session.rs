@@ -5,26 +5,30 @@
 //!
 //! - one counter a subscription, over all its markets and replies;
 //! - a gap makes every market of that subscription suspect, so each is asked for again;
-//! - a book is known from its snapshot on, so a market without one is asked for again.
+//! - a book is known from its snapshot on, so a market without one is asked for again;
+//! - errors 10 and 25 kill a subscription, so it is made again, more slowly;
+//! - a refused command is tried in halves, so that one market cannot cost the others theirs.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
 use serde::Deserialize;
 
-use super::config::Limits;
+use super::{config::Limits, feed::Feed};
 use crate::protocol::{
-    Action as Update, Channel, Command, Header, Message, Remedy, Sequences, Step, Subscribe, Ticker,
+    Action as Update, Channel, Command, ExchangeError, Header, Message, Remedy, Sequences, Step,
+    Ticker,
 };
 use crate::tape::Event;
 
-/// Markets named in one command. Each is answered by a snapshot, and a burst of them can overflow
-/// the exchange's buffer for this connection.
-const MARKETS_PER_COMMAND: usize = 100;
-/// The shortest time between two commands that bring snapshots.
+/// The time between two rounds of commands; each brings up to a hundred snapshots a channel, and a
+/// burst of them can overflow the exchange's buffer for this connection.
 const PACE: Duration = Duration::from_millis(50);
+/// The slowest that refusals make us.
+const PACE_MAX: Duration = Duration::from_secs(5);
 
 /// What one connection is for.
 #[derive(Debug, Clone)]
@@ -51,13 +55,12 @@ pub(super) enum Action {
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    plan: Plan,
+    markets: Vec<String>,
     limits: Limits,
     sequences: Sequences,
+    feeds: Vec<Feed>,
     channels: HashMap<u64, Channel>,
     next_id: u64,
-    /// How many of the plan's markets have been subscribed to.
-    subscribed: usize,
     /// Markets without a snapshot since they were asked for.
     awaited: BTreeSet<String>,
     awaited_since: Instant,
@@ -65,6 +68,9 @@ pub(super) struct Session {
     /// Markets to ask a snapshot for, after a gap.
     suspect: Vec<String>,
     repairing: Option<Repair>,
+    /// Whether to ask what is subscribed, after a command that may or may not have worked.
+    unsure: bool,
+    pace: Duration,
     next_command: Instant,
     last_frame: Instant,
     last_ping: Instant,
@@ -80,35 +86,27 @@ struct Repair {
 
 impl Session {
     /// The state of a connection that was made at `now`.
-    pub(super) fn new(plan: Plan, limits: Limits, now: Instant) -> Self {
+    pub(super) fn new(plan: &Plan, limits: Limits, now: Instant) -> Self {
+        let markets: Vec<String> = plan.markets.iter().map(ToString::to_string).collect();
+        let feeds = plan.channels.iter().map(|c| Feed::new(c.clone(), &markets)).collect();
         Self {
-            plan,
+            markets,
             limits,
             sequences: Sequences::from_start(),
+            feeds,
             channels: HashMap::new(),
             next_id: 1,
-            subscribed: 0,
             awaited: BTreeSet::new(),
             awaited_since: now,
             any_snapshot: false,
             suspect: Vec::new(),
             repairing: None,
+            unsure: false,
+            pace: PACE,
             next_command: now,
             last_frame: now,
             last_ping: now,
         }
-    }
-
-    /// The first commands.
-    pub(super) fn connected(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let alone: Vec<_> = names(self.plan.channels.iter().filter(|c| !c.takes_markets()));
-        if !alone.is_empty() {
-            self.send(
-                Command::Subscribe(Subscribe { channels: alone, ..Subscribe::default() }),
-                actions,
-            );
-        }
-        self.advance(now, actions);
     }
 
     /// A frame of any kind came in, data or control.
@@ -133,19 +131,16 @@ impl Session {
         }
         match header.kind() {
             "orderbook_snapshot" => self.snapshot(header, actions),
-            "subscribed" => {
-                if let Ok(Message::Subscribed(reply)) = Message::parse(header) {
-                    self.channels.insert(reply.sid, Channel::parse(&reply.channel));
-                }
-            }
-            "error" => self.error(header, actions),
+            "subscribed" => self.subscribed(header),
+            "ok" => self.ok(header),
+            "error" => self.error(header, now, actions),
             // Most frames by far; nothing waits for them.
             _ => return,
         }
         self.advance(now, actions);
     }
 
-    /// Time passed.
+    /// Time passed; also to be called once at the start.
     pub(super) fn tick(&mut self, now: Instant, actions: &mut Vec<Action>) {
         let silent = now.saturating_duration_since(self.last_frame);
         if silent >= self.limits.silence {
@@ -181,12 +176,44 @@ impl Session {
             return;
         }
         self.awaited_since = now;
-        let dark: Vec<_> = self.awaited.iter().cloned().collect();
-        tracing::warn!(markets = dark.len(), first = dark.first(), "no snapshot yet: asking again");
-        for ticker in dark {
-            if !self.suspect.contains(&ticker) {
-                self.suspect.push(ticker);
+        let markets = self.awaited.len();
+        let first = self.awaited.first().cloned().unwrap_or_default();
+        actions.push(Action::Record(Event::Dark { markets, first: Cow::Owned(first) }));
+        let dark: Vec<_> =
+            self.awaited.iter().filter(|dark| !self.suspect.contains(dark)).cloned().collect();
+        self.suspect.extend(dark);
+    }
+
+    fn subscribed(&mut self, header: &Header<'_>) {
+        if let Ok(Message::Subscribed(reply)) = Message::parse(header) {
+            self.channels.insert(reply.sid, Channel::parse(&reply.channel));
+        }
+        self.answered(header);
+    }
+
+    /// A command worked. The answer to `list_subscriptions` also says which subscriptions live.
+    fn ok(&mut self, header: &Header<'_>) {
+        #[derive(Deserialize)]
+        struct Subscription<'a> {
+            #[serde(borrow)]
+            channel: Cow<'a, str>,
+            sid: u64,
+        }
+        self.answered(header);
+        let list = header.msg.map(serde_json::from_str::<Vec<Subscription<'_>>>);
+        let Some(Ok(list)) = list else { return };
+        self.channels = list.iter().map(|s| (s.sid, Channel::parse(&s.channel))).collect();
+        for feed in &mut self.feeds {
+            let lives = self.channels.values().any(|channel| channel == feed.channel());
+            if !lives && feed.is_settled() {
+                feed.restart(&self.markets);
             }
+        }
+    }
+
+    fn answered(&mut self, header: &Header<'_>) {
+        if let Some(id) = header.id {
+            self.feeds.iter_mut().for_each(|feed| drop(feed.answered(id)));
         }
     }
 
@@ -194,17 +221,15 @@ impl Session {
         #[derive(Deserialize)]
         struct Market<'a> {
             #[serde(borrow)]
-            market_ticker: std::borrow::Cow<'a, str>,
+            market_ticker: Cow<'a, str>,
             #[serde(borrow)]
-            market_id: Option<std::borrow::Cow<'a, str>>,
+            market_id: Option<Cow<'a, str>>,
         }
-        let Some(market) = header.msg.and_then(|msg| serde_json::from_str::<Market<'_>>(msg).ok())
-        else {
-            return;
-        };
+        let market = header.msg.map(serde_json::from_str::<Market<'_>>);
+        let Some(Ok(market)) = market else { return };
         self.any_snapshot = true;
         if market.market_id.is_some_and(|id| id.is_empty()) {
-            let ticker = market.market_ticker.clone().into_owned().into();
+            let ticker = Cow::Owned(market.market_ticker.clone().into_owned());
             actions.push(Action::Record(Event::UnknownMarket { ticker }));
         }
         self.awaited.remove(&*market.market_ticker);
@@ -227,74 +252,111 @@ impl Session {
             return;
         }
         self.channels.insert(sid, Channel::OrderbookDelta);
-        let markets: BTreeSet<String> =
-            self.plan.markets.iter().take(self.subscribed).map(ToString::to_string).collect();
+        let markets: BTreeSet<String> = self
+            .feeds
+            .iter()
+            .filter(|feed| *feed.channel() == Channel::OrderbookDelta)
+            .flat_map(|feed| feed.subscribed(&self.markets))
+            .collect();
         self.suspect = markets.iter().cloned().collect();
         self.repairing = Some(Repair { sid, markets: markets.len(), waiting: markets, since: now });
     }
 
-    fn error(&mut self, header: &Header<'_>, actions: &mut Vec<Action>) {
+    fn error(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         let Ok(Message::Error(error)) = Message::parse(header) else { return };
         let text = format!("error {} of the exchange: {}", error.code.0, error.text);
+        tracing::warn!(error = text, "the exchange refused a command or ended a subscription");
         match error.code.remedy() {
             Remedy::GiveUp => actions.push(Action::Refused(text)),
-            Remedy::Resubscribe | Remedy::SlowDown => actions.push(Action::Reconnect(text)),
-            Remedy::Record => tracing::warn!(error = text, "the exchange refused a command"),
+            Remedy::GiveUpChannel => {
+                let id = header.id;
+                self.feeds.retain_mut(|f| id.and_then(|id| f.answered(id)).is_none());
+            }
+            Remedy::Resubscribe => self.resubscribe(header.sid, now),
+            Remedy::SlowDown => {
+                self.slow_down(now);
+                self.unsure = true;
+                self.try_in_halves(header, &error, actions);
+            }
+            Remedy::Record => self.try_in_halves(header, &error, actions),
         }
     }
 
-    /// Sends what is due: snapshots after a gap first, then the next markets of the plan.
+    /// A subscription is dead: everything it was for is asked for again under a new one.
+    fn resubscribe(&mut self, sid: Option<u64>, now: Instant) {
+        self.slow_down(now);
+        let Some(channel) = sid.and_then(|sid| self.channels.remove(&sid)) else {
+            self.unsure = true;
+            return;
+        };
+        if channel == Channel::OrderbookDelta {
+            self.awaited.clear();
+            self.suspect.clear();
+            self.repairing = None;
+        }
+        for feed in self.feeds.iter_mut().filter(|feed| *feed.channel() == channel) {
+            feed.restart(&self.markets);
+        }
+    }
+
+    /// A subscription of many markets was refused: perhaps for one of them, perhaps for their
+    /// number. Halves of it will tell.
+    fn try_in_halves(
+        &mut self,
+        header: &Header<'_>,
+        error: &ExchangeError<'_>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(id) = header.id else { return };
+        for feed in &mut self.feeds {
+            let Some(markets) = feed.answered(id) else { continue };
+            for market in &markets {
+                self.awaited.remove(market);
+            }
+            if let Some(market) = feed.halve(markets, error.code.remedy()) {
+                let reason = Cow::Owned(format!("error {}: {}", error.code.0, error.text));
+                let ticker = Cow::Owned(market);
+                actions.push(Action::Record(Event::RefusedMarket { ticker, reason }));
+            }
+        }
+    }
+
+    fn slow_down(&mut self, now: Instant) {
+        self.pace = (self.pace * 2).min(PACE_MAX);
+        self.next_command = now + self.pace;
+    }
+
+    /// Sends what is due: snapshots after a gap first, then the next markets of each channel.
     fn advance(&mut self, now: Instant, actions: &mut Vec<Action>) {
         if now < self.next_command {
             return;
         }
+        let before = self.next_id;
+        if std::mem::take(&mut self.unsure) {
+            self.send(Command::ListSubscriptions, actions);
+        }
         if let Some(sid) = self.book_sid().filter(|_| !self.suspect.is_empty()) {
-            let chunk = self.suspect.len().min(MARKETS_PER_COMMAND);
+            let chunk = self.suspect.len().min(Feed::MARKETS_PER_COMMAND);
             let markets = self.suspect.drain(..chunk).collect();
             self.send(Command::Update { sid, action: Update::GetSnapshot(markets) }, actions);
-        } else if self.awaited.is_empty() && self.subscribed < self.plan.markets.len() {
-            self.subscribe_more(now, actions);
         } else {
-            return;
-        }
-        self.next_command = now + PACE;
-    }
-
-    /// Subscribes to the next markets. A second subscription to an open channel is merged into it,
-    /// so the first and the later commands are the same.
-    fn subscribe_more(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        let markets: Vec<String> = self
-            .plan
-            .markets
-            .iter()
-            .skip(self.subscribed)
-            .take(MARKETS_PER_COMMAND)
-            .map(ToString::to_string)
-            .collect();
-        self.subscribed += markets.len();
-        let (books, rest): (Vec<_>, Vec<_>) = self
-            .plan
-            .channels
-            .iter()
-            .filter(|channel| channel.takes_markets())
-            .partition(|channel| **channel == Channel::OrderbookDelta);
-        let (books, rest) = (names(books.into_iter()), names(rest.into_iter()));
-        if !books.is_empty() {
-            self.awaited.extend(markets.iter().cloned());
-            self.awaited_since = now;
-        }
-        for (channels, use_yes_price) in [(books, Some(false)), (rest, None)] {
-            if channels.is_empty() {
-                continue;
+            let books_come = !self.awaited.is_empty();
+            for feed in &mut self.feeds {
+                let books = *feed.channel() == Channel::OrderbookDelta;
+                if books && books_come {
+                    continue;
+                }
+                let Some((markets, command)) = feed.ask(self.next_id) else { continue };
+                actions.push(Action::Send { id: self.next_id, command });
+                self.next_id += 1;
+                if books {
+                    self.awaited.extend(markets);
+                    self.awaited_since = now;
+                }
             }
-            let subscribe = Subscribe {
-                channels,
-                market_tickers: markets.clone(),
-                use_yes_price,
-                skip_ticker_ack: Some(true),
-                ..Subscribe::default()
-            };
-            self.send(Command::Subscribe(subscribe), actions);
+        }
+        if self.next_id > before {
+            self.next_command = now + self.pace;
         }
     }
 
@@ -309,10 +371,6 @@ impl Session {
         };
         self.channels.iter().find_map(book)
     }
-}
-
-fn names<'a>(channels: impl Iterator<Item = &'a Channel>) -> Vec<String> {
-    channels.map(|channel| channel.as_str().to_owned()).collect()
 }
 
 #[cfg(test)]
@@ -335,12 +393,12 @@ mod tests {
                 Channel::MarketLifecycle,
             ];
             let plan = Plan { markets, channels };
-            Self { session: Session::new(plan, Limits::default(), now), now }
+            Self { session: Session::new(&plan, Limits::default(), now), now }
         }
 
         fn connected(&mut self) -> Vec<Action> {
             let mut actions = Vec::new();
-            self.session.connected(self.now, &mut actions);
+            self.session.tick(self.now, &mut actions);
             actions
         }
 
@@ -392,27 +450,36 @@ mod tests {
     fn the_four_channels_are_subscribed_and_the_price_flag_is_always_sent() {
         let sent = commands(&Scene::of(2).connected());
         let params: Vec<_> = sent.iter().map(|command| &command["params"]).collect();
-        assert_eq!(params[0]["channels"], serde_json::json!(["market_lifecycle_v2"]));
-        assert_eq!(params[1]["channels"], serde_json::json!(["orderbook_delta"]));
-        assert_eq!(params[1]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
-        assert_eq!(params[1]["use_yes_price"], serde_json::json!(false));
-        assert_eq!(params[2]["channels"], serde_json::json!(["ticker", "trade"]));
-        assert_eq!(sent.iter().map(|c| c["id"].as_u64().unwrap()).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(params[0]["channels"], serde_json::json!(["orderbook_delta"]));
+        assert_eq!(params[0]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
+        assert_eq!(params[0]["use_yes_price"], serde_json::json!(false));
+        assert_eq!(params[1]["channels"], serde_json::json!(["ticker"]));
+        assert_eq!(params[2]["channels"], serde_json::json!(["trade"]));
+        assert_eq!(params[3], &serde_json::json!({"channels": ["market_lifecycle_v2"]}));
+        assert_eq!(
+            sent.iter().map(|c| c["id"].as_u64().unwrap()).collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
     }
 
     #[test]
-    fn the_next_markets_are_asked_for_when_the_first_have_their_snapshots() {
+    fn the_next_books_are_asked_for_when_the_first_have_their_snapshots() {
+        let books = |actions: &[Action]| -> Vec<serde_json::Value> {
+            let mut sent = commands(actions);
+            sent.retain(|c| c["params"]["channels"][0] == "orderbook_delta");
+            sent
+        };
         let mut scene = Scene::of(250);
-        scene.connected();
+        assert_eq!(books(&scene.connected()).len(), 1);
         scene.acknowledge();
         for market in 0..99 {
             assert!(scene.snapshot(market as u64 + 1, market).is_empty());
         }
-        assert!(scene.pass(Duration::from_secs(1)).is_empty());
-        let sent = commands(&scene.snapshot(100, 99));
+        assert!(books(&scene.pass(Duration::from_secs(1))).is_empty());
+        scene.snapshot(100, 99);
+        let sent = books(&scene.pass(Duration::from_secs(1)));
         let next = sent[0]["params"]["market_tickers"].as_array().unwrap();
         assert_eq!((next.len(), next[0].as_str()), (100, Some("KX-100")));
-        assert_eq!(sent.len(), 2);
     }
 
     #[test]
@@ -504,17 +571,109 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_survived_repaired_or_final() {
-        let error =
-            |code| format!(r#"{{"type":"error","id":1,"msg":{{"code":{code},"msg":"m"}}}}"#);
-        for (code, expected) in
-            [(25, "Reconnect"), (27, "Reconnect"), (9, "Refused"), (8, ""), (99, "")]
-        {
-            let mut scene = Scene::of(1);
+    fn a_dead_subscription_is_made_again_and_not_at_once() {
+        for code in [10, 25] {
+            let mut scene = Scene::of(2);
             scene.connected();
-            let actions = brief(&scene.frame(&error(code)));
-            assert!(actions.first().map_or("", |a| a).starts_with(expected), "{code} {actions:?}");
-            assert_eq!(actions.is_empty(), expected.is_empty());
+            scene.acknowledge();
+            scene.snapshot(1, 0);
+            scene.snapshot(2, 1);
+            scene.pass(Duration::from_secs(1));
+            let error =
+                format!(r#"{{"type":"error","sid":2,"seq":3,"msg":{{"code":{code},"msg":"m"}}}}"#);
+            assert!(scene.frame(&error).is_empty());
+            let sent = commands(&scene.pass(Duration::from_millis(100)));
+            assert_eq!(sent.len(), 1);
+            assert_eq!(sent[0]["params"]["channels"], serde_json::json!(["orderbook_delta"]));
+            assert_eq!(sent[0]["params"]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
         }
+    }
+
+    #[test]
+    fn a_refused_command_is_tried_in_halves_until_the_bad_market_is_alone() {
+        let mut scene = Scene::of(8);
+        let mut open = commands(&scene.connected());
+        let (mut accepted, mut refused) = (Vec::new(), Vec::new());
+        for _ in 0..50 {
+            for command in std::mem::take(&mut open) {
+                if command["params"]["channels"][0] != "orderbook_delta" {
+                    continue;
+                }
+                let markets: Vec<String> =
+                    serde_json::from_value(command["params"]["market_tickers"].clone()).unwrap();
+                let id = &command["id"];
+                let actions = if markets.contains(&"KX-5".to_owned()) {
+                    scene.frame(&format!(
+                        r#"{{"type":"error","id":{id},"msg":{{"code":11,"msg":"Invalid parameter"}}}}"#
+                    ))
+                } else {
+                    accepted.extend(markets.iter().cloned());
+                    for market in &markets {
+                        scene.session.awaited.remove(market);
+                    }
+                    scene.frame(&format!(r#"{{"type":"ok","id":{id}}}"#))
+                };
+                refused.extend(brief(&actions).into_iter().filter(|a| a.starts_with("Record")));
+                open.extend(commands(&actions));
+            }
+            open.extend(commands(&scene.pass(Duration::from_secs(1))));
+            scene.session.alive(scene.now);
+        }
+        accepted.sort();
+        assert_eq!(accepted, ["KX-0", "KX-1", "KX-2", "KX-3", "KX-4", "KX-6", "KX-7"]);
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].starts_with("Record(RefusedMarket { ticker: \"KX-5\""), "{refused:?}");
+    }
+
+    #[test]
+    fn a_channel_that_does_not_exist_is_not_asked_for_again() {
+        let mut scene = Scene::of(250);
+        let id = commands(&scene.connected())[1]["id"].clone();
+        let error = format!(r#"{{"type":"error","id":{id},"msg":{{"code":8,"msg":"m"}}}}"#);
+        assert!(scene.frame(&error).is_empty());
+        let sent = commands(&scene.pass(Duration::from_secs(1)));
+        assert!(sent.iter().all(|c| c["params"]["channels"][0] != "ticker"), "{sent:?}");
+    }
+
+    #[test]
+    fn too_many_requests_slow_us_down_and_make_us_ask_what_is_subscribed() {
+        let mut scene = Scene::of(2);
+        scene.connected();
+        for code in [18, 26, 27] {
+            let error = format!(r#"{{"type":"error","id":1,"msg":{{"code":{code},"msg":"m"}}}}"#);
+            assert!(scene.frame(&error).is_empty());
+            let sent = commands(&scene.pass(Duration::from_secs(6)));
+            assert_eq!(sent[0]["cmd"], "list_subscriptions");
+            scene.session.alive(scene.now);
+        }
+        assert!(scene.session.pace >= PACE * 8);
+    }
+
+    #[test]
+    fn a_subscription_that_the_exchange_does_not_list_is_made_again() {
+        let mut scene = Scene::of(1);
+        let sent = commands(&scene.connected());
+        for command in &sent {
+            scene.frame(&format!(r#"{{"type":"ok","id":{}}}"#, command["id"]));
+        }
+        scene.snapshot(1, 0);
+        let list = r#"{"type":"ok","id":9,"msg":[{"channel":"orderbook_delta","sid":1},
+            {"channel":"trade","sid":3},{"channel":"market_lifecycle_v2","sid":4}]}"#;
+        scene.frame(list);
+        let sent = commands(&scene.pass(Duration::from_secs(1)));
+        assert_eq!(sent.len(), 1);
+        assert_eq!(sent[0]["params"]["channels"], serde_json::json!(["ticker"]));
+    }
+
+    #[test]
+    fn no_access_is_final_and_unknown_errors_are_survived() {
+        let error =
+            |code| format!(r#"{{"type":"error","id":99,"msg":{{"code":{code},"msg":"m"}}}}"#);
+        let mut scene = Scene::of(1);
+        scene.connected();
+        assert!(scene.frame(&error(8)).is_empty());
+        assert!(scene.frame(&error(999)).is_empty());
+        assert!(scene.frame(r#"{"type":"error","msg":"not an object"}"#).is_empty());
+        assert!(brief(&scene.frame(&error(9)))[0].starts_with("Refused"));
     }
 }

@@ -140,7 +140,7 @@ struct Talk<'w> {
 
 impl<'w> Talk<'w> {
     fn start(worker: &'w Worker) -> Self {
-        let session = Session::new(worker.plan.clone(), worker.limits, Instant::now());
+        let session = Session::new(&worker.plan, worker.limits, Instant::now());
         Self {
             worker,
             conn: worker.connections.fetch_add(1, Relaxed) + 1,
@@ -160,7 +160,7 @@ impl<'w> Talk<'w> {
         let url = self.worker.url.as_str().to_owned().into();
         self.event(&Event::Connected { url, markets: self.worker.plan.markets.len() });
         tracing::info!(conn = self.conn, markets = self.worker.plan.markets.len(), "connected");
-        self.session.connected(Instant::now(), &mut self.actions);
+        self.session.tick(Instant::now(), &mut self.actions);
 
         let end = self.converse(&mut connection).await?;
         let cause = match &end {
@@ -337,6 +337,10 @@ impl<'w> Talk<'w> {
         } else if let Event::UnknownMarket { ticker } = event {
             tracing::warn!(%ticker, "the exchange does not know this market");
             stats.add_unknown_market(ticker);
+        } else if let Event::RefusedMarket { ticker, reason } = event {
+            tracing::warn!(%ticker, %reason, "the exchange refuses this market");
+        } else if let Event::Dark { markets, first } = event {
+            tracing::warn!(markets, %first, "no snapshot yet: asked again");
         }
     }
 
@@ -355,10 +359,8 @@ impl<'w> Talk<'w> {
                 Action::Ping => Message::Ping(tungstenite::Bytes::from_static(b"kalshi")),
                 Action::Reconnect(cause) => return Ok(Some(End::Lost(cause))),
                 Action::Refused(reason) => return Ok(Some(End::Refused(reason))),
-                Action::Record(event) => {
-                    self.event(&event);
-                    continue;
-                }
+                // Written by `record_events` above.
+                Action::Record(_) => continue,
             };
             if let Err(error) = connection.send(message, SEND_LIMIT).await {
                 return Ok(Some(End::Lost(chain(&error))));

@@ -726,6 +726,10 @@ impl<'r> Digester<'r> {
                 table.end_row();
             }
             Event::UnknownMarket { ticker } => self.note("unknown market", || ticker.to_string()),
+            Event::RefusedMarket { ticker, .. } => {
+                self.note("refused market", || ticker.to_string());
+            }
+            Event::Dark { first, .. } => self.note("dark markets", || first.to_string()),
             Event::BadFrame { reason, .. } => self.note("bad frame", || reason.to_string()),
             Event::Stalled { for_ns } => self.note("stalled", || format!("for {for_ns} ns")),
             Event::Clock { step_ns } => self.note("clock step", || format!("by {step_ns} ns")),

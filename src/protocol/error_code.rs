@@ -13,6 +13,8 @@ pub enum Remedy {
     SlowDown,
     /// No access; the same request will fail again.
     GiveUp,
+    /// The exchange has no such channel; the others are not concerned.
+    GiveUpChannel,
     /// Our request was wrong or the code is not known: write it down and go on.
     Record,
 }
@@ -56,6 +58,7 @@ impl ErrorCode {
         match self.0 {
             10 | 17 | 25 => Remedy::Resubscribe,
             18 | 26 | 27 => Remedy::SlowDown,
+            8 => Remedy::GiveUpChannel,
             9 => Remedy::GiveUp,
             _ => Remedy::Record,
         }

@@ -54,6 +54,20 @@ pub enum Event<'a> {
         /// The market.
         ticker: Cow<'a, str>,
     },
+    /// The exchange refused to subscribe to a market.
+    RefusedMarket {
+        /// The market.
+        ticker: Cow<'a, str>,
+        /// The exchange's reason.
+        reason: Cow<'a, str>,
+    },
+    /// Markets are subscribed, but their snapshots do not come; they were asked for again.
+    Dark {
+        /// How many.
+        markets: usize,
+        /// The first of them.
+        first: Cow<'a, str>,
+    },
     /// A connection ended; what came after it is another `conn`.
     Disconnected {
         /// Why.
@@ -108,6 +122,8 @@ struct AnyEvent<'a> {
     #[serde(borrow)]
     ticker: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    first: Option<Cow<'a, str>>,
+    #[serde(borrow)]
     cause: Option<Cow<'a, str>>,
     for_ns: Option<i64>,
     #[serde(borrow)]
@@ -143,6 +159,8 @@ impl<'a> AnyEvent<'a> {
             "repeat" => Event::Repeat { sid: self.sid?, expected: self.expected?, got: self.got? },
             "repaired" => Event::Repaired { sid: self.sid?, markets: self.markets? },
             "unknown_market" => Event::UnknownMarket { ticker: self.ticker? },
+            "refused_market" => Event::RefusedMarket { ticker: self.ticker?, reason: self.reason? },
+            "dark" => Event::Dark { markets: self.markets?, first: self.first? },
             "disconnected" => Event::Disconnected { cause: self.cause? },
             "stalled" => Event::Stalled { for_ns: self.for_ns? },
             "market" => Event::Market { market: Cow::Borrowed(self.market?) },

@@ -1,0 +1,87 @@
+//! One channel of a connection: which markets are still to be asked for, and which were.
+
+use std::collections::{HashMap, VecDeque};
+
+use crate::protocol::{Channel, Command, Remedy, Subscribe};
+
+/// The way of one channel's markets into their subscription.
+#[derive(Debug)]
+pub(super) struct Feed {
+    channel: Channel,
+    /// Commands' worth of markets, not yet asked for. A channel without markets has one empty.
+    waiting: VecDeque<Vec<String>>,
+    /// Asked for and not yet answered, by the command's id.
+    asked: HashMap<u64, Vec<String>>,
+}
+
+impl Feed {
+    /// Markets named in one command; each of a book channel's is answered by a snapshot.
+    pub(super) const MARKETS_PER_COMMAND: usize = 100;
+
+    pub(super) fn new(channel: Channel, markets: &[String]) -> Self {
+        let mut feed = Self { channel, waiting: VecDeque::new(), asked: HashMap::new() };
+        feed.restart(markets);
+        feed
+    }
+
+    pub(super) const fn channel(&self) -> &Channel {
+        &self.channel
+    }
+
+    /// Whether nothing is left to ask for or to wait for.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waiting.is_empty() && self.asked.is_empty()
+    }
+
+    /// Forgets what was asked for and starts over.
+    pub(super) fn restart(&mut self, markets: &[String]) {
+        self.asked.clear();
+        self.waiting = if self.channel.takes_markets() {
+            markets.chunks(Self::MARKETS_PER_COMMAND).map(<[String]>::to_vec).collect()
+        } else {
+            VecDeque::from([Vec::new()])
+        };
+    }
+
+    /// The next command under this id, with its markets. A subscription to a channel that is open
+    /// already is merged into it, so the first and the later commands are the same.
+    pub(super) fn ask(&mut self, id: u64) -> Option<(Vec<String>, Command)> {
+        let markets = self.waiting.pop_front()?;
+        self.asked.insert(id, markets.clone());
+        let subscribe = Subscribe {
+            channels: vec![self.channel.as_str().to_owned()],
+            market_tickers: markets.clone(),
+            use_yes_price: (self.channel == Channel::OrderbookDelta).then_some(false),
+            skip_ticker_ack: self.channel.takes_markets().then_some(true),
+            ..Subscribe::default()
+        };
+        Some((markets, Command::Subscribe(subscribe)))
+    }
+
+    /// The command was answered, well or badly: the markets it named.
+    pub(super) fn answered(&mut self, id: u64) -> Option<Vec<String>> {
+        self.asked.remove(&id)
+    }
+
+    /// A command was refused: its markets go back in two halves. Returns a market that was refused
+    /// alone and will not be asked for again; where only the pace was wrong, it will.
+    pub(super) fn halve(&mut self, mut markets: Vec<String>, remedy: Remedy) -> Option<String> {
+        if markets.len() > 1 {
+            let second = markets.split_off(markets.len() / 2);
+            self.waiting.push_front(second);
+            self.waiting.push_front(markets);
+            None
+        } else if remedy == Remedy::SlowDown {
+            self.waiting.push_back(markets);
+            None
+        } else {
+            markets.pop()
+        }
+    }
+
+    /// The markets that have been asked for and not refused.
+    pub(super) fn subscribed(&self, markets: &[String]) -> Vec<String> {
+        let waits = |market: &&String| !self.waiting.iter().flatten().any(|wait| wait == *market);
+        markets.iter().filter(waits).cloned().collect()
+    }
+}
