@@ -1,6 +1,9 @@
 //! One channel of a connection: which markets are still to be asked for, and which were.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
 
 use crate::protocol::{Channel, Command, Remedy, Subscribe};
 
@@ -10,8 +13,8 @@ pub(super) struct Feed {
     channel: Channel,
     /// Commands' worth of markets, not yet asked for. A channel without markets has one empty.
     waiting: VecDeque<Vec<String>>,
-    /// Asked for and not yet answered, by the command's id.
-    asked: HashMap<u64, Vec<String>>,
+    /// Asked for and not yet answered, by the command's id, with when that was.
+    asked: HashMap<u64, (Instant, Vec<String>)>,
 }
 
 impl Feed {
@@ -45,9 +48,9 @@ impl Feed {
 
     /// The next command under this id, with its markets. A subscription to a channel that is open
     /// already is merged into it, so the first and the later commands are the same.
-    pub(super) fn ask(&mut self, id: u64) -> Option<(Vec<String>, Command)> {
+    pub(super) fn ask(&mut self, id: u64, now: Instant) -> Option<(Vec<String>, Command)> {
         let markets = self.waiting.pop_front()?;
-        self.asked.insert(id, markets.clone());
+        self.asked.insert(id, (now, markets.clone()));
         let subscribe = Subscribe {
             channels: vec![self.channel.as_str().to_owned()],
             market_tickers: markets.clone(),
@@ -60,7 +63,22 @@ impl Feed {
 
     /// The command was answered, well or badly: the markets it named.
     pub(super) fn answered(&mut self, id: u64) -> Option<Vec<String>> {
-        self.asked.remove(&id)
+        self.asked.remove(&id).map(|(_, markets)| markets)
+    }
+
+    /// These markets are to be asked for again, before any other.
+    pub(super) fn again(&mut self, markets: Vec<String>) {
+        self.waiting.push_front(markets);
+    }
+
+    /// Commands that were not answered within `limit` are to be sent again. Returns their markets.
+    pub(super) fn overdue(&mut self, now: Instant, limit: Duration) -> Vec<String> {
+        let late = |_: &u64, (since, _): &mut (Instant, Vec<String>)| {
+            now.saturating_duration_since(*since) >= limit
+        };
+        let late: Vec<_> = self.asked.extract_if(late).map(|(_, (_, markets))| markets).collect();
+        late.iter().for_each(|markets| self.again(markets.clone()));
+        late.into_iter().flatten().collect()
     }
 
     /// A command was refused: its markets go back in two halves. Returns a market that was refused

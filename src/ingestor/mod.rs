@@ -15,6 +15,8 @@ mod error;
 mod feed;
 mod queue;
 mod session;
+#[cfg(test)]
+mod simulation;
 mod stats;
 mod worker;
 mod writer;

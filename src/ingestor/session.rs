@@ -29,6 +29,9 @@ use crate::tape::Event;
 const PACE: Duration = Duration::from_millis(50);
 /// The slowest that refusals make us.
 const PACE_MAX: Duration = Duration::from_secs(5);
+/// How often the exchange is asked what is subscribed: one that died in silence looks like a quiet
+/// market.
+const AUDIT: Duration = Duration::from_secs(300);
 
 /// What one connection is for.
 #[derive(Debug, Clone)]
@@ -70,6 +73,7 @@ pub(super) struct Session {
     repairing: Option<Repair>,
     /// Whether to ask what is subscribed, after a command that may or may not have worked.
     unsure: bool,
+    last_audit: Instant,
     pace: Duration,
     next_command: Instant,
     last_frame: Instant,
@@ -102,6 +106,7 @@ impl Session {
             suspect: Vec::new(),
             repairing: None,
             unsure: false,
+            last_audit: now,
             pace: PACE,
             next_command: now,
             last_frame: now,
@@ -154,6 +159,7 @@ impl Session {
             self.last_ping = now;
             actions.push(Action::Ping);
         }
+        self.send_again(now);
         let unanswered = now.saturating_duration_since(self.awaited_since) >= self.limits.snapshot;
         if unanswered && !self.awaited.is_empty() {
             self.ask_again(now, actions);
@@ -167,6 +173,21 @@ impl Session {
         self.advance(now, actions);
     }
 
+    /// Commands that were not answered are sent again, and the exchange is asked what it knows.
+    fn send_again(&mut self, now: Instant) {
+        for feed in &mut self.feeds {
+            for market in feed.overdue(now, self.limits.snapshot) {
+                self.unsure = true;
+                if *feed.channel() == Channel::OrderbookDelta {
+                    self.awaited.remove(&market);
+                }
+            }
+        }
+        if now.saturating_duration_since(self.last_audit) >= AUDIT {
+            self.unsure = true;
+        }
+    }
+
     /// Snapshots did not come in time. One dark market must not cost the others their books, so the
     /// connection is given up only when all are dark.
     fn ask_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
@@ -176,6 +197,10 @@ impl Session {
             return;
         }
         self.awaited_since = now;
+        if self.book_sid().is_none() {
+            self.unsure = true;
+            return self.restart(&Channel::OrderbookDelta);
+        }
         let markets = self.awaited.len();
         let first = self.awaited.first().cloned().unwrap_or_default();
         actions.push(Action::Record(Event::Dark { markets, first: Cow::Owned(first) }));
@@ -203,11 +228,23 @@ impl Session {
         let list = header.msg.map(serde_json::from_str::<Vec<Subscription<'_>>>);
         let Some(Ok(list)) = list else { return };
         self.channels = list.iter().map(|s| (s.sid, Channel::parse(&s.channel))).collect();
-        for feed in &mut self.feeds {
-            let lives = self.channels.values().any(|channel| channel == feed.channel());
-            if !lives && feed.is_settled() {
-                feed.restart(&self.markets);
-            }
+        let dead = |feed: &&Feed| {
+            feed.is_settled() && !self.channels.values().any(|lives| lives == feed.channel())
+        };
+        let dead: Vec<Channel> =
+            self.feeds.iter().filter(dead).map(|feed| feed.channel().clone()).collect();
+        dead.iter().for_each(|channel| self.restart(channel));
+    }
+
+    /// Everything that a channel was for is asked for again.
+    fn restart(&mut self, channel: &Channel) {
+        if *channel == Channel::OrderbookDelta {
+            self.awaited.clear();
+            self.suspect.clear();
+            self.repairing = None;
+        }
+        for feed in self.feeds.iter_mut().filter(|feed| feed.channel() == channel) {
+            feed.restart(&self.markets);
         }
     }
 
@@ -272,7 +309,14 @@ impl Session {
                 let id = header.id;
                 self.feeds.retain_mut(|f| id.and_then(|id| f.answered(id)).is_none());
             }
-            Remedy::Resubscribe => self.resubscribe(header.sid, now),
+            Remedy::Resubscribe => {
+                if let Some(id) = header.id {
+                    for feed in &mut self.feeds {
+                        feed.answered(id).into_iter().for_each(|markets| feed.again(markets));
+                    }
+                }
+                self.resubscribe(header.sid, now);
+            }
             Remedy::SlowDown => {
                 self.slow_down(now);
                 self.unsure = true;
@@ -285,17 +329,9 @@ impl Session {
     /// A subscription is dead: everything it was for is asked for again under a new one.
     fn resubscribe(&mut self, sid: Option<u64>, now: Instant) {
         self.slow_down(now);
-        let Some(channel) = sid.and_then(|sid| self.channels.remove(&sid)) else {
-            self.unsure = true;
-            return;
-        };
-        if channel == Channel::OrderbookDelta {
-            self.awaited.clear();
-            self.suspect.clear();
-            self.repairing = None;
-        }
-        for feed in self.feeds.iter_mut().filter(|feed| *feed.channel() == channel) {
-            feed.restart(&self.markets);
+        match sid.and_then(|sid| self.channels.remove(&sid)) {
+            Some(channel) => self.restart(&channel),
+            None => self.unsure = true,
         }
     }
 
@@ -333,6 +369,7 @@ impl Session {
         }
         let before = self.next_id;
         if std::mem::take(&mut self.unsure) {
+            self.last_audit = now;
             self.send(Command::ListSubscriptions, actions);
         }
         if let Some(sid) = self.book_sid().filter(|_| !self.suspect.is_empty()) {
@@ -346,7 +383,7 @@ impl Session {
                 if books && books_come {
                     continue;
                 }
-                let Some((markets, command)) = feed.ask(self.next_id) else { continue };
+                let Some((markets, command)) = feed.ask(self.next_id, now) else { continue };
                 actions.push(Action::Send { id: self.next_id, command });
                 self.next_id += 1;
                 if books {
@@ -363,6 +400,21 @@ impl Session {
     fn send(&mut self, command: Command, actions: &mut Vec<Action>) {
         actions.push(Action::Send { id: self.next_id, command });
         self.next_id += 1;
+    }
+
+    /// For the simulation's failures.
+    #[cfg(test)]
+    pub(super) fn describe(&self) -> String {
+        format!(
+            "channels {:?}, awaited {}, suspect {}, repairing {:?}, unsure {}, pace {:?}, feeds {:?}",
+            self.channels,
+            self.awaited.len(),
+            self.suspect.len(),
+            self.repairing.as_ref().map(|repair| (repair.sid, repair.waiting.len())),
+            self.unsure,
+            self.pace,
+            self.feeds,
+        )
     }
 
     fn book_sid(&self) -> Option<u64> {
@@ -428,9 +480,13 @@ mod tests {
         }
 
         fn acknowledge(&mut self) {
-            self.frame(
-                r#"{"type":"subscribed","id":2,"msg":{"channel":"orderbook_delta","sid":2}}"#,
-            );
+            let sids =
+                [("orderbook_delta", 2), ("ticker", 1), ("trade", 3), ("market_lifecycle_v2", 4)];
+            for (id, (channel, sid)) in (1..).zip(sids) {
+                self.frame(&format!(
+                    r#"{{"type":"subscribed","id":{id},"msg":{{"channel":"{channel}","sid":{sid}}}}}"#
+                ));
+            }
         }
     }
 
