@@ -175,8 +175,8 @@ impl<'r> Digester<'r> {
         table.version.push(facts.version.as_deref());
         table.env.push(facts.env.as_deref());
         table.host.push(facts.host.as_deref());
-        table.first_ns.push(facts.first_ns.unwrap_or_default());
-        table.last_ns.push(facts.last_ns.unwrap_or_default());
+        table.first_ns.push(facts.first_ns);
+        table.last_ns.push(facts.last_ns);
         table.segments.push(Some(facts.segments));
         table.lines.push(Some(facts.lines));
         table.frames.push(Some(facts.frames));
