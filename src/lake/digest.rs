@@ -17,8 +17,8 @@ use super::{
     table::Rows,
 };
 use crate::protocol::{
-    Delta, EventLifecycle, Header, MarketLifecycle, Message, ParseError, Sequences, Side, Size,
-    Snapshot, SubscriptionReply, TickerUpdate, Trade,
+    Delta, EventLifecycle, Header, MarketLifecycle, Message, NotJson, ParseError, Sequences, Side,
+    Size, Snapshot, SubscriptionReply, TickerUpdate, Trade, quick,
 };
 use crate::tape::{Body, Event, Line, Record};
 
@@ -119,10 +119,10 @@ impl<'r> Digester<'r> {
                 self.event(recv_ns, conn, *event);
                 return;
             }
-            Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match Header::parse(&text) {
+            Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match parse(&text) {
                 Err(error) => chain(&error),
-                Ok(header) => {
-                    let outcome = self.frame(recv_ns, conn, &header);
+                Ok((header, message)) => {
+                    let outcome = self.frame(recv_ns, conn, &header, message);
                     self.report.counts.add(outcome);
                     return;
                 }
@@ -222,9 +222,14 @@ impl<'r> Digester<'r> {
         }
     }
 
-    fn frame(&mut self, recv: Option<i64>, conn: Option<u32>, header: &Header<'_>) -> Outcome {
-        let number = conn.unwrap_or_else(|| self.infer_conn(header));
-        let message = Message::parse(header);
+    fn frame(
+        &mut self,
+        recv: Option<i64>,
+        conn: Option<u32>,
+        header: &Header<'_>,
+        message: Result<Message<'_>, ParseError>,
+    ) -> Outcome {
+        let number = conn.unwrap_or_else(|| self.infer_conn(header, message.as_ref().ok()));
         let event = message.as_ref().ok().and_then(event_time);
         let at = self.advance(number, recv, event);
         let mut seq = 0;
@@ -266,14 +271,14 @@ impl<'r> Digester<'r> {
 
     /// Bare frames do not name their connection. A new one shows by a second `subscribed` of the
     /// same sid, or by numbers that start again.
-    fn infer_conn(&mut self, header: &Header<'_>) -> u32 {
+    fn infer_conn(&mut self, header: &Header<'_>, message: Option<&Message<'_>>) -> u32 {
         let Some(conn) = self.conns.get(&self.current) else { return self.current };
         let restarts = match (header.sid, header.seq) {
             (Some(sid), Some(seq)) => conn.sequences.last(sid).is_some_and(|last| {
                 seq <= last && (seq == 1 || header.kind() == "orderbook_snapshot")
             }),
-            _ => match Message::parse(header) {
-                Ok(Message::Subscribed(reply)) => conn.has_stream(reply.sid),
+            _ => match message {
+                Some(Message::Subscribed(reply)) => conn.has_stream(reply.sid),
                 _ => false,
             },
         };
@@ -764,6 +769,17 @@ impl<'r> Digester<'r> {
     fn note(&mut self, kind: &str, reason: impl FnOnce() -> String) {
         self.report.note(kind, self.line, reason);
     }
+}
+
+type Parsed<'a> = (Header<'a>, Result<Message<'a>, ParseError>);
+
+fn parse(text: &str) -> Result<Parsed<'_>, NotJson> {
+    if let Some((header, message)) = quick::delta(text) {
+        return Ok((header, Ok(message)));
+    }
+    let header = Header::parse(text)?;
+    let message = Message::parse(&header);
+    Ok((header, message))
 }
 
 /// Who tells of a gap.
