@@ -50,6 +50,26 @@ pub(super) struct Hole {
     pub(super) markets: Vec<u32>,
 }
 
+impl Hole {
+    /// A hole of which the rest is to be filled in.
+    pub(super) const fn new(kind: Kind, conn: u32, from_ns: i64, found_ns: i64) -> Self {
+        Self {
+            kind,
+            conn,
+            sid: None,
+            channel: None,
+            expected: None,
+            got: None,
+            from_ns,
+            found_ns,
+            declared: false,
+            found: false,
+            cause: None,
+            markets: Vec::new(),
+        }
+    }
+}
+
 /// The holes of one session, and the snapshots that can mend them.
 #[derive(Debug, Default)]
 pub(super) struct Holes {

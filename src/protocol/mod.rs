@@ -17,6 +17,7 @@ mod ticker;
 mod header;
 mod message;
 mod ladder;
+#[cfg(feature = "duckdb")]
 pub(crate) mod quick;
 mod command;
 mod error_code;
