@@ -10,4 +10,6 @@ mod digest;
 #[cfg(feature = "duckdb")]
 mod analyze;
 #[cfg(feature = "duckdb")]
+mod real;
+#[cfg(feature = "duckdb")]
 mod cli;
