@@ -8,6 +8,7 @@ use super::{Common, failure::Failure};
 
 /// Any question.
 #[derive(Debug, Subcommand)]
+#[expect(dead_code, reason = "whatever was asked, the answer is the same")]
 pub(crate) enum Question {
     #[command(external_subcommand)]
     Any(Vec<OsString>),

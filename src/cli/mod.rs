@@ -2,6 +2,7 @@
 
 pub(crate) mod failure;
 mod common;
+#[cfg(feature = "duckdb")]
 mod time;
 #[cfg(feature = "duckdb")]
 mod output;

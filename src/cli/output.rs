@@ -142,10 +142,7 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
 /// The system's own error where there is one, so that a closed pipe can be told.
 fn plain(error: csv::Error) -> io::Error {
     let text = error.to_string();
-    match error.into_kind() {
-        csv::ErrorKind::Io(error) => error,
-        _ => io::Error::other(text),
-    }
+    if let csv::ErrorKind::Io(error) = error.into_kind() { error } else { io::Error::other(text) }
 }
 
 /// A JSON object with the columns in their order; decimals, times and nested values as texts.
