@@ -137,7 +137,9 @@ fn newest(spans: &[Span]) -> Option<Choice<'_>> {
     let span = latest(spans.iter())?;
     let stale = match span.ended_by.as_str() {
         "end" | "snapshot" => false,
-        "disconnected" => span.session_last_ns.saturating_sub(span.to_ns) > STOPPING_NS,
+        // Our recorder asks for all its markets again, so one that did not come back is in a hole.
+        // Others go on to other markets on a new connection.
+        "disconnected" => span.own && span.session_last_ns.saturating_sub(span.to_ns) > STOPPING_NS,
         _ => true,
     };
     Some(Choice {

@@ -21,6 +21,8 @@ pub(super) struct Span {
     pub(super) sid: Option<i64>,
     /// The last record of the whole session.
     pub(super) session_last_ns: i64,
+    /// Our own recorder wrote it.
+    pub(super) own: bool,
 }
 
 /// A time in which the book of a market is known, and the span to take it from.
@@ -57,6 +59,7 @@ pub(super) fn spans(connection: &Connection, market: i64) -> Result<Vec<Span>, E
             conn: row.get(8)?,
             sid: row.get(9)?,
             session_last_ns: row.get(10)?,
+            own: row.get(11)?,
         })
     });
     spans.and_then(Iterator::collect).map_err(fail)
@@ -130,6 +133,7 @@ pub(super) fn reason(ended_by: &str) -> &'static str {
         "gap" => "frames of its subscription are missing",
         "negative" => "a level would have gone below zero, so frames are missing",
         "unreadable" => "a message of its subscription could not be read",
+        "ended" => "the exchange ended the subscription",
         "disconnected" => "the connection was down",
         "end" => "the recording ends there",
         _ => "the book was taken from elsewhere",

@@ -124,10 +124,10 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(&mut out);
             if !header.is_empty() {
-                writer.write_record(&header)?;
+                writer.write_record(&header).map_err(plain)?;
             }
             for line in lines {
-                writer.write_record(texts(line))?;
+                writer.write_record(texts(line)).map_err(plain)?;
             }
             writer.flush()?;
         }
@@ -137,6 +137,12 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         }
     }
     Ok(out.flush()?)
+}
+
+/// The system's own error where there is one, so that a closed pipe can be told.
+fn plain(error: csv::Error) -> io::Error {
+    let text = error.to_string();
+    if let csv::ErrorKind::Io(error) = error.into_kind() { error } else { io::Error::other(text) }
 }
 
 /// A JSON object with the columns in their order; decimals, times and nested values as texts.

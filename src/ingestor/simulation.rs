@@ -172,12 +172,13 @@ impl History {
         if self.random.u8(0..4) > 0 {
             self.trade();
         }
-        if trouble && self.random.u16(0..1_500) == 0 {
-            if let Some(sid) = self.line.kill(&mut self.random) {
-                self.line.outbox.push(format!(
-                    r#"{{"type":"error","sid":{sid},"msg":{{"code":25,"msg":"m"}}}}"#
-                ));
-            }
+        if trouble
+            && self.random.u16(0..1_500) == 0
+            && let Some(sid) = self.line.kill(&mut self.random)
+        {
+            self.line
+                .outbox
+                .push(format!(r#"{{"type":"error","sid":{sid},"msg":{{"code":25,"msg":"m"}}}}"#));
         }
         for frame in std::mem::take(&mut self.line.outbox) {
             self.deliver(&frame, trouble, &mut actions);
@@ -214,14 +215,14 @@ impl History {
     fn deliver(&mut self, frame: &str, trouble: bool, actions: &mut Vec<Action>) {
         let header = Header::parse(frame).unwrap();
         let book = matches!(header.kind(), "orderbook_delta" | "orderbook_snapshot");
-        if let (Some(sid), Some(seq), true) = (header.sid, header.seq, trouble) {
-            if self.random.u16(0..3_000) == 0 {
-                self.line.lost.push((sid, seq));
-                if book {
-                    self.line.known.clear();
-                }
-                return;
+        if let (Some(sid), Some(seq), true) = (header.sid, header.seq, trouble)
+            && self.random.u16(0..3_000) == 0
+        {
+            self.line.lost.push((sid, seq));
+            if book {
+                self.line.known.clear();
             }
+            return;
         }
         if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
             self.line.delivered.insert(sid, seq);

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Negative,
     /// A book message that could not be read.
     Unreadable,
+    /// The exchange ended the subscription.
+    Ended,
     /// The connection ended.
     Disconnected,
 }
@@ -23,6 +25,7 @@ impl Kind {
             Self::Sequence => "sequence",
             Self::Negative => "negative",
             Self::Unreadable => "unreadable",
+            Self::Ended => "ended",
             Self::Disconnected => "disconnected",
         }
     }
@@ -48,6 +51,26 @@ pub(super) struct Hole {
     pub(super) cause: Option<String>,
     /// Markets whose book it made unsure.
     pub(super) markets: Vec<u32>,
+}
+
+impl Hole {
+    /// A hole of which the rest is to be filled in.
+    pub(super) const fn new(kind: Kind, conn: u32, from_ns: i64, found_ns: i64) -> Self {
+        Self {
+            kind,
+            conn,
+            sid: None,
+            channel: None,
+            expected: None,
+            got: None,
+            from_ns,
+            found_ns,
+            declared: false,
+            found: false,
+            cause: None,
+            markets: Vec::new(),
+        }
+    }
 }
 
 /// The holes of one session, and the snapshots that can mend them.

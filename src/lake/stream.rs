@@ -52,6 +52,7 @@ pub(super) enum End {
     Gap,
     Negative,
     Unreadable,
+    Ended,
     Disconnected,
     Tape,
 }
@@ -63,6 +64,7 @@ impl End {
             Self::Gap => "gap",
             Self::Negative => "negative",
             Self::Unreadable => "unreadable",
+            Self::Ended => "ended",
             Self::Disconnected => "disconnected",
             Self::Tape => "end",
         }

@@ -138,7 +138,7 @@ tables! {
     }
     /// A recording session, or a file of another recorder.
     Sessions "session" {
-        session: Id, name: Text, version: Text, env: Text, host: Text, first_ns: Ns, last_ns: Ns,
+        session: Id, name: Text, version: Text, env: Text, host: Text, first_ns: Whole, last_ns: Whole,
         segments: Whole, lines: Whole, frames: Whole, events: Whole, closed: Flag, own: Flag,
     }
     /// Metadata of a market, as the exchange's REST interface gave it.

@@ -18,6 +18,8 @@ mod scan;
 mod header;
 mod message;
 mod ladder;
+#[cfg(feature = "duckdb")]
+pub(crate) mod quick;
 mod command;
 mod error_code;
 mod sequence;

@@ -73,6 +73,25 @@ fn the_spread_is_averaged_over_time_and_never_over_a_hole() {
     assert_eq!(answer.holes, []);
 }
 
+/// Two recorders see one market, 5 cents and 2 cents wide; in the time they share the later counts.
+#[test]
+fn time_that_two_recorders_share_counts_once() {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(10, 1, snapshot(1, 1, A, &[("0.4700", "3.00")], &[("0.4800", "2.00")]))
+        .event(20, 1, r#""disconnected","cause":"stopped""#)
+        .file("a.jsonl")
+        .and_session("s2", 0)
+        .connected(0, 1)
+        .frame(12, 1, snapshot(1, 1, A, &[("0.5000", "3.00")], &[("0.4800", "2.00")]))
+        .event(15, 1, r#""disconnected","cause":"stopped""#)
+        .file("b.jsonl");
+    let answer = tape.load().spread(A, Range::default(), None).unwrap();
+    close(Some(answer.rows[0].live_s), 10.0);
+    close(answer.rows[0].mean_cents, (7.0 * 5.0 + 3.0 * 2.0) / 10.0);
+    assert_eq!(answer.holes, []);
+}
+
 #[test]
 fn a_range_that_was_not_recorded_is_a_hole() {
     let analyzer = spreads().file("a.jsonl").load();

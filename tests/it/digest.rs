@@ -47,6 +47,31 @@ fn a_book_is_what_its_snapshot_and_deltas_make_it_at_each_instant() {
 }
 
 #[test]
+fn a_subscription_that_the_exchange_ended_leaves_its_books_stale() {
+    let overflow = r#"{"type":"error","sid":2,"seq":4,"msg":{"code":25,"msg":"Subscription buffer overflow"}}"#;
+    let unsubscribed = r#"{"type":"unsubscribed","id":3,"sid":2,"seq":4}"#;
+    for end in [overflow, unsubscribed] {
+        let tape = plain()
+            .frame(5, 1, end)
+            .frame(6, 1, r#"{"type":"trade","sid":3,"seq":1,"msg":{}}"#)
+            .frame(8, 1, snapshot(4, 1, A, &[("0.2000", "1.00")], &[]))
+            .file("a.jsonl");
+        let analyzer = tape.load();
+        assert_eq!(book_at(&analyzer, A, 4).1, "ok");
+        assert_eq!(book_at(&analyzer, A, 7), (book_at(&analyzer, A, 4).0, "stale"));
+        assert_eq!(book_at(&analyzer, A, 8), ("yes 0.2000x1.00 no ".into(), "ok"));
+        let gaps = analyzer.gaps().unwrap();
+        let kinds: Vec<_> = gaps.iter().map(|gap| (gap.kind.as_str(), gap.markets)).collect();
+        assert_eq!(kinds, [("ended", 1)]);
+    }
+    // An error that ends nothing is no hole.
+    let refused =
+        r#"{"type":"error","sid":2,"seq":4,"msg":{"code":13,"msg":"Unsupported action"}}"#;
+    let tape = plain().frame(5, 1, refused).file("a.jsonl");
+    assert_eq!(book_at(&tape.load(), A, 5).1, "ok");
+}
+
+#[test]
 fn a_missing_number_makes_every_book_of_the_subscription_stale_until_its_next_snapshot() {
     let tape = plain()
         .frame(5, 1, snapshot(2, 4, B, YES, NO))

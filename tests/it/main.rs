@@ -16,6 +16,8 @@ mod digest;
 #[cfg(feature = "duckdb")]
 mod analyze;
 #[cfg(feature = "duckdb")]
+mod real;
+#[cfg(feature = "duckdb")]
 mod cli;
 #[cfg(feature = "duckdb")]
 mod readme;

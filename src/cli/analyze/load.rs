@@ -31,5 +31,11 @@ pub(crate) fn load(common: &Common) -> Result<Analyzer, Failure> {
     for path in &report.foreign {
         output::warn(common, &format!("not a recording, left alone: {}", path.display()));
     }
+    for path in &report.known {
+        output::warn(
+            common,
+            &format!("the same recording as another file, left out: {}", path.display()),
+        );
+    }
     Ok(analyzer)
 }

@@ -1,0 +1,115 @@
+//! What the recorder itself says.
+
+use super::{Digester, Witness};
+use crate::lake::{
+    connection::Connection,
+    hole::{Hole, Kind},
+    stream::End,
+};
+use crate::protocol::Sequences;
+use crate::tape::Event;
+
+impl Digester<'_> {
+    pub(super) fn event(&mut self, recv: Option<i64>, conn: Option<u32>, event: Event<'_>) {
+        if let Some(recv) = recv {
+            self.seen_at(recv);
+        }
+        let at = recv.or(self.facts.last_ns).unwrap_or_default();
+        let number = conn.unwrap_or(self.current);
+        match event {
+            Event::Session(info) => {
+                self.facts.own = true;
+                self.facts.version.get_or_insert_with(|| info.version.to_string());
+                self.facts.env.get_or_insert_with(|| info.env.to_string());
+                self.facts.host.get_or_insert_with(|| info.host.to_string());
+                self.facts.closed = false;
+            }
+            Event::Connected { .. } => {
+                let conn = self
+                    .conns
+                    .entry(number)
+                    .or_insert_with(|| Connection::new(Sequences::from_start()));
+                let at = conn.advance(recv, None);
+                self.settle(number, at);
+            }
+            Event::Sent { command } => {
+                let conn = self
+                    .conns
+                    .entry(number)
+                    .or_insert_with(|| Connection::new(Sequences::joined_late()));
+                conn.sent(command.get());
+            }
+            Event::Gap { sid, expected, got } => {
+                self.gap(number, (sid, expected, got), at, Witness::Recorder);
+            }
+            Event::Disconnected { cause } => self.disconnected(number, at, &cause),
+            Event::Market { market } => {
+                let ticker = ticker_of(market.get());
+                let table = &mut self.rows.Metadata;
+                table.at_ns.push(at);
+                table.ticker.push(ticker.as_deref());
+                table.json.push(Some(market.get()));
+                table.end_row();
+            }
+            Event::UnknownMarket { ticker } => self.note("unknown market", || ticker.to_string()),
+            Event::RefusedMarket { ticker, .. } => {
+                self.note("refused market", || ticker.to_string());
+            }
+            Event::Dark { first, .. } => self.note("dark markets", || first.to_string()),
+            Event::BadFrame { reason, .. } => self.note("bad frame", || reason.to_string()),
+            Event::Stalled { for_ns } => self.note("stalled", || format!("for {for_ns} ns")),
+            Event::Clock { step_ns } => self.note("clock step", || format!("by {step_ns} ns")),
+            Event::Closed(_) => self.facts.closed = true,
+            Event::Unknown => self.note("unknown event", String::new),
+            // A repeat shows in the frames; a repair in the snapshots.
+            Event::Repeat { .. } | Event::Repaired { .. } => {}
+        }
+    }
+
+    fn disconnected(&mut self, number: u32, at: i64, cause: &str) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        let mut markets = Vec::new();
+        for stream in &mut conn.streams {
+            markets.extend(stream.close_all(at, End::Disconnected, &mut self.rows));
+        }
+        markets.sort_unstable();
+        markets.dedup();
+        conn.over = Some(("disconnected", at));
+        self.holes.add(Hole {
+            declared: true,
+            cause: Some(cause.to_owned()),
+            markets,
+            ..Hole::new(Kind::Disconnected, number, at, at)
+        });
+    }
+}
+
+impl Digester<'_> {
+    /// The exchange ended a subscription: its books stand still from here.
+    pub(super) fn ended(&mut self, number: u32, sid: Option<u64>, at: i64, cause: &str) {
+        let Some(conn) = self.conns.get_mut(&number) else { return };
+        for stream in conn.streams.iter_mut().filter(|s| s.sid.is_some() && s.sid == sid) {
+            let markets = stream.close_all(at, End::Ended, &mut self.rows);
+            if markets.is_empty() {
+                continue;
+            }
+            self.holes.add(Hole {
+                sid,
+                channel: stream.channel.clone(),
+                declared: true,
+                found: true,
+                cause: Some(cause.to_owned()),
+                markets,
+                ..Hole::new(Kind::Ended, number, at, at)
+            });
+        }
+    }
+}
+
+fn ticker_of(market: &str) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        ticker: Option<String>,
+    }
+    serde_json::from_str::<Named>(market).ok()?.ticker
+}

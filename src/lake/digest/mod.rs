@@ -1,0 +1,361 @@
+//! Records of one session, in order, into rows.
+
+mod book;
+mod event;
+mod finish;
+mod row;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error as StdError,
+    fmt::Write,
+    path::Path,
+};
+
+use super::{
+    connection::Connection,
+    hole::Holes,
+    quote::{Moment, UNSET},
+    registry::Registry,
+    report::{Outcome, SegmentReport},
+    table::Rows,
+};
+use crate::protocol::{
+    Header, Message, NotJson, ParseError, Remedy, Sequences, Step, SubscriptionReply, quick,
+};
+use crate::tape::{Body, Line, Record};
+
+/// Digests one session, or one file of another recorder.
+pub(super) struct Digester<'r> {
+    registry: &'r Registry,
+    session: u32,
+    name: String,
+    facts: Facts,
+    conns: BTreeMap<u32, Connection>,
+    /// The connection that bare frames belong to.
+    current: u32,
+    holes: Holes,
+    markets: HashMap<Box<str>, u32>,
+    report: SegmentReport,
+    pub(super) rows: Rows,
+    /// Records stand in `rows` whose time is not known yet.
+    pub(super) untimed: bool,
+    line: u64,
+}
+
+/// What a session says of itself, and its totals.
+#[derive(Default)]
+struct Facts {
+    own: bool,
+    version: Option<String>,
+    env: Option<String>,
+    host: Option<String>,
+    first_ns: Option<i64>,
+    last_ns: Option<i64>,
+    segments: i64,
+    lines: i64,
+    frames: i64,
+    events: i64,
+    closed: bool,
+}
+
+/// The envelope of a frame, once it is known where it belongs.
+struct Envelope {
+    conn: u32,
+    sid: Option<u64>,
+    now: Moment,
+}
+
+impl<'r> Digester<'r> {
+    pub(super) fn new(registry: &'r Registry, name: &str) -> Self {
+        Self {
+            registry,
+            session: registry.session(name),
+            name: name.to_owned(),
+            facts: Facts::default(),
+            conns: BTreeMap::new(),
+            current: 1,
+            holes: Holes::default(),
+            markets: HashMap::new(),
+            report: SegmentReport::default(),
+            rows: Rows::default(),
+            untimed: false,
+            line: 0,
+        }
+    }
+
+    pub(super) fn start_segment(&mut self, path: &Path) {
+        self.report = SegmentReport {
+            path: path.to_owned(),
+            session: self.name.clone(),
+            ..SegmentReport::default()
+        };
+        self.facts.segments += 1;
+    }
+
+    pub(super) fn end_segment(&mut self, damage: Option<String>) -> SegmentReport {
+        let mut report = std::mem::take(&mut self.report);
+        report.damage = damage;
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        self.facts.lines += whole(report.counts.lines);
+        self.facts.frames += whole(report.counts.frames);
+        self.facts.events += whole(report.counts.events);
+        report
+    }
+
+    /// Takes one line.
+    pub(super) fn line(&mut self, line: Line<'_>) {
+        self.line = line.number;
+        self.report.counts.lines += 1;
+        self.report.counts.bytes += line.bytes.len() as u64 + u64::from(line.ended);
+        if line.bytes.trim_ascii().is_empty() {
+            self.report.counts.blank += 1;
+            return;
+        }
+        let refused = match Record::parse(line.bytes) {
+            Err(error) => chain(&error),
+            Ok(Record { recv_ns, conn, body: Body::Event(event) }) => {
+                self.report.counts.events += 1;
+                self.event(recv_ns, conn, *event);
+                return;
+            }
+            Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match parse(&text) {
+                Err(error) => chain(&error),
+                Ok((header, message)) => {
+                    let outcome = self.frame(recv_ns, conn, &header, message);
+                    self.report.counts.add(outcome);
+                    return;
+                }
+            },
+        };
+        if line.ended {
+            self.report.counts.rubbish += 1;
+            self.note("rubbish line", || refused);
+        } else {
+            self.report.counts.torn += 1;
+            self.note("torn last line", || refused);
+        }
+    }
+
+    fn frame(
+        &mut self,
+        recv: Option<i64>,
+        conn: Option<u32>,
+        header: &Header<'_>,
+        message: Result<Message<'_>, ParseError>,
+    ) -> Outcome {
+        let number = conn.unwrap_or_else(|| self.infer_conn(header, message.as_ref().ok()));
+        let event = message.as_ref().ok().and_then(event_time);
+        let at = self.advance(number, recv, event);
+        let mut seq = 0;
+        if let (Some(sid), Some(next)) = (header.sid, header.seq) {
+            let Ok(signed) = i64::try_from(next) else {
+                self.note("number out of range", || next.to_string());
+                return Outcome::Unreadable;
+            };
+            seq = signed;
+            let Some(conn) = self.conns.get_mut(&number) else { return Outcome::Unreadable };
+            match conn.sequences.check(sid, next) {
+                Step::Next => {}
+                Step::Gap { expected } => {
+                    self.gap(number, (sid, expected, next), at, Witness::Frames);
+                }
+                Step::Repeat { expected } => {
+                    let kind = header.kind();
+                    self.note("repeated number", || {
+                        format!("sid {sid}: expected {expected}, got {next} ({kind})")
+                    });
+                    return Outcome::Repeat;
+                }
+            }
+        }
+        let envelope =
+            Envelope { conn: number, sid: header.sid, now: Moment { at, recv, event, seq } };
+        let outcome = match message {
+            Ok(message) => self.message(&envelope, message, header),
+            Err(error) => self.unreadable(&envelope, header.kind(), &error),
+        };
+        if let (Some(_), Some(conn)) = (header.seq, self.conns.get_mut(&number))
+            && let Some(stream) = conn.stream(header.sid, self.registry)
+        {
+            stream.last_ns = at;
+            stream.last_seq = seq;
+        }
+        outcome
+    }
+
+    /// Bare frames do not name their connection. A new one shows by a second `subscribed` of the
+    /// same sid, or by numbers that start again.
+    fn infer_conn(&mut self, header: &Header<'_>, message: Option<&Message<'_>>) -> u32 {
+        let Some(conn) = self.conns.get(&self.current) else { return self.current };
+        let restarts = match (header.sid, header.seq) {
+            (Some(sid), Some(seq)) => conn.sequences.last(sid).is_some_and(|last| {
+                seq <= last && (seq == 1 || header.kind() == "orderbook_snapshot")
+            }),
+            _ => match message {
+                Some(Message::Subscribed(reply)) => conn.has_stream(reply.sid),
+                _ => false,
+            },
+        };
+        if restarts {
+            let number = self.current;
+            self.settle(number, 0);
+            self.current = self.conns.keys().next_back().map_or(1, |last| last + 1);
+        }
+        self.current
+    }
+
+    /// Moves the clock of a connection, and of the session.
+    fn advance(&mut self, number: u32, recv: Option<i64>, event: Option<i64>) -> i64 {
+        let conn =
+            self.conns.entry(number).or_insert_with(|| Connection::new(Sequences::joined_late()));
+        let early = conn.at.is_none();
+        let at = conn.advance(recv, event);
+        conn.frames += 1;
+        if at == UNSET {
+            self.untimed = true;
+        } else {
+            if early {
+                self.settle(number, at);
+            }
+            self.seen_at(at);
+        }
+        at
+    }
+
+    fn seen_at(&mut self, at: i64) {
+        self.facts.first_ns = Some(self.facts.first_ns.map_or(at, |first| first.min(at)));
+        self.facts.last_ns = Some(self.facts.last_ns.map_or(at, |last| last.max(at)));
+    }
+
+    /// Gives the first known time of a connection to what it brought before.
+    fn settle(&mut self, number: u32, time: i64) {
+        if let Some(conn) = self.conns.get_mut(&number) {
+            conn.settle(time);
+        }
+        if !self.untimed {
+            return;
+        }
+        self.untimed = false;
+        self.holes.settle(number, time);
+        let rows = &mut self.rows;
+        for column in [
+            &mut rows.BookEvents.at_ns,
+            &mut rows.Quotes.at_ns,
+            &mut rows.Quotes.until_ns,
+            &mut rows.Trades.at_ns,
+            &mut rows.Tickers.at_ns,
+            &mut rows.Lifecycle.at_ns,
+            &mut rows.Spans.from_ns,
+            &mut rows.Spans.to_ns,
+        ] {
+            for at in column.0.iter_mut().filter(|at| **at == UNSET) {
+                *at = time;
+            }
+        }
+    }
+
+    fn message(&mut self, at: &Envelope, message: Message<'_>, header: &Header<'_>) -> Outcome {
+        match message {
+            Message::Delta(delta) => self.delta(at, &delta),
+            Message::Snapshot(snapshot) => self.snapshot(at, &snapshot),
+            Message::Ticker(ticker) => self.ticker(at, &ticker),
+            Message::Trade(trade) => self.trade(at, &trade),
+            Message::MarketLifecycle(step) => self.market_lifecycle(at, &step),
+            Message::EventLifecycle(step) => self.event_lifecycle(at, &step, header),
+            Message::Subscribed(reply) => self.subscribed(at, &reply, header.id),
+            Message::Error(error) => {
+                let text = format!("code {}: {}", error.code.0, error.text);
+                if error.code.remedy() == Remedy::Resubscribe {
+                    self.ended(at.conn, header.sid, at.now.at, &text);
+                }
+                self.note("refused command", || text);
+                Outcome::Reply
+            }
+            Message::Other => match header.kind() {
+                "ok" | "subscribed" => Outcome::Reply,
+                "unsubscribed" => {
+                    self.ended(at.conn, header.sid, at.now.at, "unsubscribed");
+                    Outcome::Reply
+                }
+                "" => {
+                    self.note("frame without a type", String::new);
+                    Outcome::Other
+                }
+                kind => {
+                    self.note(&format!("type `{kind}` without a table"), String::new);
+                    Outcome::Other
+                }
+            },
+        }
+    }
+
+    fn subscribed(
+        &mut self,
+        at: &Envelope,
+        reply: &SubscriptionReply<'_>,
+        id: Option<u64>,
+    ) -> Outcome {
+        if let Some(conn) = self.conns.get_mut(&at.conn) {
+            conn.subscribed(reply.sid, &reply.channel, id, self.registry);
+        }
+        Outcome::Reply
+    }
+
+    fn market(&mut self, ticker: &str) -> u32 {
+        if let Some(&market) = self.markets.get(ticker) {
+            return market;
+        }
+        let market = self.registry.market(ticker);
+        self.markets.insert(ticker.into(), market);
+        market
+    }
+
+    fn note(&mut self, kind: &str, reason: impl FnOnce() -> String) {
+        self.report.note(kind, self.line, reason);
+    }
+}
+
+type Parsed<'a> = (Header<'a>, Result<Message<'a>, ParseError>);
+
+fn parse(text: &str) -> Result<Parsed<'_>, NotJson> {
+    if let Some((header, message)) = quick::delta(text) {
+        return Ok((header, Ok(message)));
+    }
+    let header = Header::parse(text)?;
+    let message = Message::parse(&header);
+    Ok((header, message))
+}
+
+/// Who tells of a gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Witness {
+    Frames,
+    Recorder,
+}
+
+fn event_time(message: &Message<'_>) -> Option<i64> {
+    match message {
+        Message::Delta(delta) => delta.event_ns,
+        Message::Ticker(ticker) => ticker.event_ns,
+        Message::Trade(trade) => trade.event_ns,
+        Message::Snapshot(_)
+        | Message::MarketLifecycle(_)
+        | Message::EventLifecycle(_)
+        | Message::Subscribed(_)
+        | Message::Error(_)
+        | Message::Other => None,
+    }
+}
+
+/// An error and its causes in one line.
+pub(super) fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // INVARIANT: writing to a String cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
