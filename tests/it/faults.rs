@@ -8,7 +8,7 @@ use kalshi_orderbook::{
 
 use crate::stage::Stage;
 
-const BOOKS: u64 = 2;
+const BOOKS: u64 = 1;
 
 async fn with(faults: Vec<Fault>) -> Stage {
     let exchange = ExchangeConfig { rate: 2_000, faults, ..ExchangeConfig::default() };
@@ -22,8 +22,8 @@ async fn a_lost_frame_is_declared_and_the_books_are_asked_for_again() {
     assert_eq!((summary.gaps, summary.missing, summary.losses), (1, 1, 0));
     assert!(summary.has_holes());
     let tape = stage.tape();
-    assert!(tape.has("Gap { sid: 2, expected: 50, got: 51 }"), "{:?}", tape.events);
-    assert!(tape.has("Repaired { sid: 2, markets: 5 }"));
+    assert!(tape.has("Gap { sid: 1, expected: 50, got: 51 }"), "{:?}", tape.events);
+    assert!(tape.has("Repaired { sid: 1, markets: 5 }"));
     let asked = stage.exchange.commands().iter().any(|c| c.text.contains("get_snapshot"));
     assert!(asked);
 }
@@ -33,7 +33,7 @@ async fn a_repeated_frame_is_kept_and_declared() {
     let stage = with(vec![Fault::Repeat { connection: 1, sid: BOOKS, seq: 50 }]).await;
     let summary = stage.record_until(|tape| tape.has("Repeat")).await;
     assert_eq!((summary.gaps, summary.repeats), (0, 1));
-    assert!(stage.tape().has("Repeat { sid: 2, expected: 51, got: 50 }"));
+    assert!(stage.tape().has("Repeat { sid: 1, expected: 51, got: 50 }"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -68,7 +68,7 @@ async fn a_recording_explains_itself() {
     let tape = stage.tape();
     assert_eq!(tape.frames.len() as u64, summary.received);
     for (event, count) in
-        [("Session", 1), ("Connected", 1), ("Sent", 3), ("Disconnected", 1), ("Closed", 1)]
+        [("Session", 1), ("Connected", 1), ("Sent", 4), ("Disconnected", 1), ("Closed", 1)]
     {
         assert_eq!(tape.count(event), count, "{event}: {:?}", tape.events);
     }
