@@ -10,3 +10,11 @@
 mod stage;
 mod ingest;
 mod faults;
+#[cfg(feature = "duckdb")]
+mod naive;
+#[cfg(feature = "duckdb")]
+mod compare;
+#[cfg(feature = "duckdb")]
+mod real_data;
+#[cfg(feature = "duckdb")]
+mod truth;
