@@ -2,6 +2,8 @@
 
 #![expect(
     clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
     reason = "a test may stop anywhere, and each failure names its place"
 )]
 
@@ -21,3 +23,11 @@ mod real;
 mod cli;
 #[cfg(feature = "duckdb")]
 mod readme;
+#[cfg(feature = "duckdb")]
+mod naive;
+#[cfg(feature = "duckdb")]
+mod compare;
+#[cfg(feature = "duckdb")]
+mod real_data;
+#[cfg(feature = "duckdb")]
+mod truth;
