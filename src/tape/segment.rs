@@ -73,12 +73,16 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Waits until what was appended survives a power cut.
+    /// Waits until what was appended survives a power cut, and makes sure that the file is still
+    /// where it was: writing to a removed file succeeds and keeps nothing.
     ///
     /// # Errors
     /// [`Error::Segment`].
     pub fn sync(&self) -> Result<(), Error> {
-        self.file.sync_data().map_err(|e| Error::segment("sync", &self.path, e))
+        self.file
+            .sync_data()
+            .and_then(|()| fs::metadata(&self.path).map(drop))
+            .map_err(|e| Error::segment("sync", &self.path, e))
     }
 
     /// Writes the closing line, syncs, and renames the file to `.sealed.jsonl`.

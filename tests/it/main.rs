@@ -11,6 +11,7 @@ mod tidy;
 mod stage;
 mod ingest;
 mod faults;
+mod crash;
 #[cfg(feature = "duckdb")]
 mod tape;
 #[cfg(feature = "duckdb")]
