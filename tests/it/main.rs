@@ -18,3 +18,5 @@ mod compare;
 mod real_data;
 #[cfg(feature = "duckdb")]
 mod truth;
+#[cfg(feature = "duckdb")]
+mod strange;
