@@ -163,6 +163,6 @@ fn at_number(spans: &[Span], seq: i64) -> Option<Choice<'_>> {
         return Some(Choice { span, at_ns: span.to_ns, to_seq: seq, stale: false });
     }
     let before = latest(spans.iter().filter(|span| span.to_seq < seq))?;
-    let hole = matches!(before.ended_by.as_str(), "gap" | "negative" | "unreadable");
+    let hole = !matches!(before.ended_by.as_str(), "snapshot" | "disconnected" | "end");
     hole.then_some(Choice { span: before, at_ns: before.to_ns, to_seq: before.to_seq, stale: true })
 }

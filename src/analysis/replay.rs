@@ -133,6 +133,7 @@ pub(super) fn reason(ended_by: &str) -> &'static str {
         "gap" => "frames of its subscription are missing",
         "negative" => "a level would have gone below zero, so frames are missing",
         "unreadable" => "a message of its subscription could not be read",
+        "repeat" => "numbers of its subscription came again with other content",
         "ended" => "the exchange ended the subscription",
         "disconnected" => "the connection was down",
         "end" => "the recording ends there",

@@ -131,6 +131,12 @@ impl Session {
                 }
                 Step::Repeat { expected } => {
                     actions.push(Action::Record(Event::Repeat { sid, expected, got: seq }));
+                    if header.kind() == "orderbook_snapshot" {
+                        // The subscription may count anew; a book that is whole may start it.
+                        self.sequences.restart(sid, seq);
+                    } else {
+                        self.suspect_all(sid, header.kind(), now);
+                    }
                 }
             }
         }

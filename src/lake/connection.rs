@@ -54,7 +54,8 @@ impl Connection {
 
     /// The stream of a subscription, made when it is new.
     pub(super) fn stream(&mut self, sid: Option<u64>, registry: &Registry) -> Option<&mut Stream> {
-        let found = match self.streams.iter().position(|stream| stream.sid == sid) {
+        // Of two with one sid, the later began when the numbers started anew.
+        let found = match self.streams.iter().rposition(|stream| stream.sid == sid) {
             Some(found) => found,
             None => {
                 self.streams.push(Stream::new(registry.next_stream(), sid, self.yes_price));
@@ -62,6 +63,16 @@ impl Connection {
             }
         };
         self.streams.get_mut(found)
+    }
+
+    /// The numbers of a subscription start anew: what comes is another stream.
+    pub(super) fn start_anew(&mut self, sid: u64, seq: u64, registry: &Registry) {
+        self.sequences.restart(sid, seq);
+        if let Some(old) = self.streams.iter().rfind(|stream| stream.sid == Some(sid)) {
+            let mut stream = Stream::new(registry.next_stream(), old.sid, old.yes_price);
+            stream.channel.clone_from(&old.channel);
+            self.streams.push(stream);
+        }
     }
 
     pub(super) fn has_stream(&self, sid: u64) -> bool {

@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Negative,
     /// A book message that could not be read.
     Unreadable,
+    /// Numbers came again with other content: they count something else now.
+    Repeat,
     /// The exchange ended the subscription.
     Ended,
     /// The connection ended.
@@ -25,6 +27,7 @@ impl Kind {
             Self::Sequence => "sequence",
             Self::Negative => "negative",
             Self::Unreadable => "unreadable",
+            Self::Repeat => "repeat",
             Self::Ended => "ended",
             Self::Disconnected => "disconnected",
         }

@@ -21,6 +21,8 @@ pub(super) struct Stream {
     /// The last frame of the stream that was as it should be.
     pub(super) last_ns: i64,
     pub(super) last_seq: i64,
+    /// That frame, to tell a harmless repetition from a number that was given twice.
+    pub(super) last_text: String,
 }
 
 /// What a stream has of a market.
@@ -52,6 +54,7 @@ pub(super) enum End {
     Gap,
     Negative,
     Unreadable,
+    Repeat,
     Ended,
     Disconnected,
     Tape,
@@ -64,6 +67,7 @@ impl End {
             Self::Gap => "gap",
             Self::Negative => "negative",
             Self::Unreadable => "unreadable",
+            Self::Repeat => "repeat",
             Self::Ended => "ended",
             Self::Disconnected => "disconnected",
             Self::Tape => "end",
@@ -112,6 +116,7 @@ impl Stream {
             markets: HashMap::new(),
             last_ns: UNSET,
             last_seq: 0,
+            last_text: String::new(),
         }
     }
 

@@ -56,6 +56,13 @@ impl Sequences {
         if seq == expected { Step::Next } else { Step::Gap { expected } }
     }
 
+    /// The subscription counts anew: its next number follows this one.
+    pub fn restart(&mut self, sid: u64, seq: u64) {
+        if let Some((_, last)) = self.last.iter_mut().find(|(known, _)| *known == sid) {
+            *last = seq;
+        }
+    }
+
     /// The last number seen of a subscription.
     #[must_use]
     pub fn last(&self, sid: u64) -> Option<u64> {

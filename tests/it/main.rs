@@ -1,10 +1,13 @@
 //! The one integration binary: a module a subject.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::print_stderr,
-    reason = "a test may stop anywhere, and each failure names its place"
+#![expect(clippy::unwrap_used, reason = "tests; each failure names its place")]
+#![cfg_attr(
+    feature = "duckdb",
+    expect(
+        clippy::indexing_slicing,
+        clippy::print_stderr,
+        reason = "tests; figures, and why one is skipped, go to standard error"
+    )
 )]
 
 mod tidy;
@@ -32,3 +35,5 @@ mod compare;
 mod real_data;
 #[cfg(feature = "duckdb")]
 mod truth;
+#[cfg(feature = "duckdb")]
+mod strange;

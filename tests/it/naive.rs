@@ -72,6 +72,8 @@ enum Change {
     Snapshot(Ladders),
     /// Whether it is YES, the price, the size.
     Delta(bool, i64, i64),
+    /// The subscription has ended.
+    End,
     Other,
 }
 
@@ -158,6 +160,8 @@ fn change(kind: &str, msg: &Value) -> Change {
             };
             Change::Delta(msg["side"] == "yes", price, size)
         }
+        "unsubscribed" => Change::End,
+        "error" if [10, 25].iter().any(|code| msg["code"] == *code) => Change::End,
         _ => Change::Other,
     }
 }
@@ -353,7 +357,7 @@ impl Recording {
 
 impl Step {
     pub(crate) fn is_book(&self) -> bool {
-        !matches!(self.change, Change::Other)
+        matches!(self.change, Change::Snapshot(_) | Change::Delta(..))
     }
 }
 
@@ -380,13 +384,16 @@ impl Stream {
         self.steps.iter().position(|step| step.seq == seq).map(|place| place + 1)
     }
 
-    /// When something happens to what is known of a market: frames around a loss, snapshots, ends.
+    /// When something happens to what is known of a market: frames around a
+    /// loss, snapshots, ends.
     pub(crate) fn edges(&self, ticker: &str) -> Vec<i64> {
         let lost = self.steps.windows(2).filter(|w| w[1].lost_before);
         let snapshot =
             |step: &&Step| step.ticker == ticker && matches!(step.change, Change::Snapshot(_));
         let mut edges = vec![self.last_frame_ns, self.last_line_ns];
         edges.extend(lost.flat_map(|w| [w[0].ns, w[1].ns]));
+        let ended = |step: &&Step| matches!(step.change, Change::End);
+        edges.extend(self.steps.iter().filter(ended).map(|step| step.ns));
         edges.extend(self.steps.iter().filter(snapshot).map(|step| step.ns));
         edges
     }
@@ -410,7 +417,7 @@ impl Stream {
 
 impl State {
     fn take(&mut self, step: &Step, ticker: &str) {
-        self.known &= !step.lost_before;
+        self.known &= !step.lost_before && !matches!(step.change, Change::End);
         if step.ticker != ticker {
             return;
         }
@@ -436,7 +443,7 @@ impl State {
                 }
                 self.mark = Some((step.seq, step.ns));
             }
-            Change::Other => {}
+            Change::End | Change::Other => {}
         }
     }
 }

@@ -286,3 +286,31 @@ async fn markets_that_close_have_their_true_books_to_the_empty_end() {
     assert!(last.books.iter().any(|book| book.yes.is_empty() && book.no.is_empty()));
     tally.conclude("closing markets");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_overflowing_subscription_makes_its_books_stale_until_they_are_told_again() {
+    // One tick of the market's burst is more than this outbox takes.
+    let exchange = ExchangeConfig { outbox_frames: 50, ..with(Vec::new()) };
+    let overflow = |tape: &Tape| {
+        tape.frames.iter().any(|(_, text)| text.contains(r#""code":25"#)) && tape.frames.len() > 900
+    };
+    let stage = Stage::of(exchange).await.tickers(20);
+    let burst = async {
+        until("every snapshot", || stage.tape().frames.len() > 200).await;
+        stage.exchange.set_rate(1_000_000);
+        until("an overflow", || {
+            stage.tape().frames.iter().any(|(_, text)| text.contains(r#""code":25"#))
+        })
+        .await;
+        stage.exchange.set_rate(1_000);
+        until("more frames", || overflow(&stage.tape())).await;
+    };
+    let summary = stage.record(burst).await.unwrap();
+    let run = Run { stage, checkpoints: Vec::new(), summary };
+    let recording = Recording::read(&files_in(&run.stage.config.log_dir));
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(&run.stage.config.log_dir).unwrap();
+    let tally = compare_holes(&run, &analyzer, &recording);
+    eprintln!("after error 25: {:?} gaps, {:?} losses", run.summary.gaps, run.summary.losses);
+    tally.conclude("error 25");
+}

@@ -87,20 +87,31 @@ impl Digester<'_> {
 impl Digester<'_> {
     /// The exchange ended a subscription: its books stand still from here.
     pub(super) fn ended(&mut self, number: u32, sid: Option<u64>, at: i64, cause: &str) {
+        self.doubt(number, sid, (Kind::Ended, End::Ended), (at, at), cause);
+    }
+
+    /// From a moment on, the books of a subscription are not known; noticed at another.
+    pub(super) fn doubt(
+        &mut self,
+        number: u32,
+        sid: Option<u64>,
+        (kind, end): (Kind, End),
+        (from, found): (i64, i64),
+        cause: &str,
+    ) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         for stream in conn.streams.iter_mut().filter(|s| s.sid.is_some() && s.sid == sid) {
-            let markets = stream.close_all(at, End::Ended, &mut self.rows);
+            let markets = stream.close_all(from, end, &mut self.rows);
             if markets.is_empty() {
                 continue;
             }
             self.holes.add(Hole {
                 sid,
                 channel: stream.channel.clone(),
-                declared: true,
                 found: true,
                 cause: Some(cause.to_owned()),
                 markets,
-                ..Hole::new(Kind::Ended, number, at, at)
+                ..Hole::new(kind, number, from, found)
             });
         }
     }

@@ -14,10 +14,11 @@ use std::{
 
 use super::{
     connection::Connection,
-    hole::Holes,
+    hole::{Holes, Kind},
     quote::{Moment, UNSET},
     registry::Registry,
     report::{Outcome, SegmentReport},
+    stream::End,
     table::Rows,
 };
 use crate::protocol::{
@@ -122,7 +123,7 @@ impl<'r> Digester<'r> {
             Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match parse(&text) {
                 Err(error) => chain(&error),
                 Ok((header, message)) => {
-                    let outcome = self.frame(recv_ns, conn, &header, message);
+                    let outcome = self.frame(recv_ns, conn, &text, &header, message);
                     self.report.counts.add(outcome);
                     return;
                 }
@@ -141,6 +142,7 @@ impl<'r> Digester<'r> {
         &mut self,
         recv: Option<i64>,
         conn: Option<u32>,
+        text: &str,
         header: &Header<'_>,
         message: Result<Message<'_>, ParseError>,
     ) -> Outcome {
@@ -165,7 +167,9 @@ impl<'r> Digester<'r> {
                     self.note("repeated number", || {
                         format!("sid {sid}: expected {expected}, got {next} ({kind})")
                     });
-                    return Outcome::Repeat;
+                    if !self.starts_anew(number, (sid, next), at, text, kind) {
+                        return Outcome::Repeat;
+                    }
                 }
             }
         }
@@ -180,8 +184,36 @@ impl<'r> Digester<'r> {
         {
             stream.last_ns = at;
             stream.last_seq = seq;
+            stream.last_text.clear();
+            stream.last_text.push_str(text);
         }
         outcome
+    }
+
+    /// A number came again. The last frame once more is harmless. Anything else means that the
+    /// numbers count something else by now, so what was known of the subscription no longer is; a
+    /// snapshot then starts it anew, and other frames are not applied.
+    fn starts_anew(
+        &mut self,
+        number: u32,
+        (sid, seq): (u64, u64),
+        at: i64,
+        text: &str,
+        kind: &str,
+    ) -> bool {
+        let Some(conn) = self.conns.get(&number) else { return false };
+        let stream = conn.streams.iter().rfind(|stream| stream.sid == Some(sid));
+        if stream.is_some_and(|stream| stream.last_text == text) {
+            return false;
+        }
+        let from = stream.map_or(at, |stream| stream.well_until(at));
+        let cause = format!("number {seq} came again");
+        self.doubt(number, Some(sid), (Kind::Repeat, End::Repeat), (from, at), &cause);
+        let anew = kind == "orderbook_snapshot";
+        if let Some(conn) = self.conns.get_mut(&number).filter(|_| anew) {
+            conn.start_anew(sid, seq, self.registry);
+        }
+        anew
     }
 
     /// Bare frames do not name their connection. A new one shows by a second `subscribed` of the
