@@ -62,31 +62,52 @@ pub struct MarketBook {
     pub status: Status,
 }
 
+/// What names a sequenced message for ever.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageName {
+    /// The recording session, or the file of another recorder.
+    pub session: String,
+    /// The connection within the session.
+    pub conn: i64,
+    /// The subscription within the connection.
+    pub sid: i64,
+    /// The number within the subscription.
+    pub seq: i64,
+}
+
 /// Which book is asked for.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Wanted {
+pub(super) enum Wanted<'a> {
     Newest,
     At(i64),
     Seq(i64),
+    After(&'a MessageName),
 }
 
 pub(super) fn reconstruct(
     connection: &Connection,
     ticker: &str,
     market: i64,
-    wanted: Wanted,
+    wanted: Wanted<'_>,
 ) -> Result<MarketBook, Error> {
-    let spans = replay::spans(connection, market)?;
+    let mut spans = replay::spans(connection, market)?;
     let first = spans.iter().map(|span| span.from_ns).min();
     let Some(first) = first else { return Err(Error::NoBook(ticker.to_owned())) };
+    if let Wanted::After(name) = wanted {
+        spans.retain(|span| {
+            span.session == name.session && span.conn == name.conn && span.sid == Some(name.sid)
+        });
+    }
     let choice = match wanted {
         Wanted::Newest => newest(&spans),
         Wanted::At(at) => at_instant(&spans, at),
-        Wanted::Seq(seq) => at_number(&spans, seq),
+        Wanted::Seq(seq) | Wanted::After(&MessageName { seq, .. }) => at_number(&spans, seq),
     };
     let Some(Choice { span, at_ns, to_seq, stale }) = choice else {
         return Err(match wanted {
-            Wanted::Seq(seq) => Error::NoSuchNumber { ticker: ticker.to_owned(), seq },
+            Wanted::Seq(seq) | Wanted::After(&MessageName { seq, .. }) => {
+                Error::NoSuchNumber { ticker: ticker.to_owned(), seq }
+            }
             Wanted::Newest => Error::NoBook(ticker.to_owned()),
             Wanted::At(at) => {
                 Error::TooEarly { ticker: ticker.to_owned(), asked: Nanos(at), first: Nanos(first) }
@@ -108,7 +129,7 @@ pub(super) fn reconstruct(
     };
     Ok(MarketBook {
         ticker: ticker.to_owned(),
-        at_ns: if matches!(wanted, Wanted::Seq(_)) { last.at_ns } else { at_ns },
+        at_ns: if matches!(wanted, Wanted::Seq(_) | Wanted::After(_)) { last.at_ns } else { at_ns },
         session: span.session.clone(),
         conn: span.conn,
         sid: span.sid,

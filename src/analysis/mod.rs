@@ -34,7 +34,7 @@ use duckdb::{Connection, OptionalExt, arrow::record_batch::RecordBatch};
 
 use crate::lake::{LoadReport, Loader};
 
-pub use book::{MarketBook, Status};
+pub use book::{MarketBook, MessageName, Status};
 pub use duckdb::arrow;
 pub use error::Error;
 pub use export::{Existing, Exported, Table};
@@ -119,6 +119,19 @@ impl Analyzer {
     /// [`Error::UnknownTicker`], [`Error::NoBook`], [`Error::NoSuchNumber`].
     pub fn reconstruct_book_at_seq(&self, ticker: &str, seq: i64) -> Result<MarketBook, Error> {
         self.reconstruct(ticker, Wanted::Seq(seq))
+    }
+
+    /// Rebuilds the order book of a market as it stood after one message, which its name tells from
+    /// all others.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`], [`Error::NoBook`], [`Error::NoSuchNumber`].
+    pub fn reconstruct_book_after(
+        &self,
+        ticker: &str,
+        message: &MessageName,
+    ) -> Result<MarketBook, Error> {
+        self.reconstruct(ticker, Wanted::After(message))
     }
 
     /// The quoted spread of a market, averaged over time, in bars of `every_ns` (`None`: one bar).
@@ -255,7 +268,7 @@ impl Analyzer {
         Ok(batches.collect())
     }
 
-    fn reconstruct(&self, ticker: &str, wanted: Wanted) -> Result<MarketBook, Error> {
+    fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
         let (market, ticker) = self.market(ticker)?;
         book::reconstruct(&self.connection, &ticker, market, wanted)
     }
