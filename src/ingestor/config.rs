@@ -77,6 +77,12 @@ impl WsUrl {
         &self.text
     }
 
+    /// The address without a query, which may hold what is nobody's business.
+    #[must_use]
+    pub fn without_query(&self) -> &str {
+        self.text.split(['?', '#']).next().unwrap_or(&self.text)
+    }
+
     /// What is signed: the path, without host and query.
     #[must_use]
     pub fn path(&self) -> &str {
@@ -263,7 +269,7 @@ impl Config {
     /// The configuration as it stands on the tape. It has no secrets to leave out.
     pub(super) fn describe(&self) -> serde_json::Value {
         serde_json::json!({
-            "url": self.url.as_str(),
+            "url": self.url.without_query(),
             "markets": self.tickers.len(),
             "channels": self.channels.iter().map(Channel::as_str).collect::<Vec<_>>(),
             "connections": self.plans().len(),

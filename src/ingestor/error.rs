@@ -20,7 +20,7 @@ pub enum Error {
         problem: &'static str,
     },
     /// The exchange refuses this key (HTTP 401 or 403).
-    #[error("the exchange refused the key (HTTP {status}): {reason}")]
+    #[error("the exchange refused us (HTTP {status}): {reason}")]
     Refused {
         /// The HTTP status.
         status: u16,
@@ -64,6 +64,14 @@ pub enum Error {
 }
 
 impl Error {
+    /// The same, with what it cost.
+    pub(super) fn with_lost(mut self, messages: u64) -> Self {
+        if let Self::Tape { lost_messages, .. } = &mut self {
+            *lost_messages = messages;
+        }
+        self
+    }
+
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
@@ -94,6 +102,9 @@ impl Error {
                 Some("check KALSHI_KEY_ID, KALSHI_PRIVATE_KEY_PATH and --env".into())
             }
             Self::NeverConnected { .. } => Some("check the network and --ws-url".into()),
+            Self::Tape { whole_lines: 0, .. } => {
+                Some("choose another folder with --log-dir".into())
+            }
             Self::Tape { whole_lines, lost_messages, .. } => Some(format!(
                 "the segment is whole up to line {whole_lines}; {lost_messages} messages that were \
                  received after it are lost"

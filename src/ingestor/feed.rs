@@ -11,6 +11,8 @@ use crate::protocol::{Channel, Command, Remedy, Subscribe};
 #[derive(Debug)]
 pub(super) struct Feed {
     channel: Channel,
+    /// What the subscription is to hold; refused markets are taken out.
+    markets: Vec<String>,
     /// Commands' worth of markets, not yet asked for. A channel without markets has one empty.
     waiting: VecDeque<Vec<String>>,
     /// Asked for and not yet answered, by the command's id, with when that was.
@@ -22,13 +24,19 @@ impl Feed {
     pub(super) const MARKETS_PER_COMMAND: usize = 100;
 
     pub(super) fn new(channel: Channel, markets: &[String]) -> Self {
-        let mut feed = Self { channel, waiting: VecDeque::new(), asked: HashMap::new() };
-        feed.restart(markets);
+        let markets = markets.to_vec();
+        let (waiting, asked) = (VecDeque::new(), HashMap::new());
+        let mut feed = Self { channel, markets, waiting, asked };
+        feed.restart();
         feed
     }
 
     pub(super) const fn channel(&self) -> &Channel {
         &self.channel
+    }
+
+    pub(super) fn is_books(&self) -> bool {
+        self.channel == Channel::OrderbookDelta
     }
 
     /// Whether nothing is left to ask for or to wait for.
@@ -37,10 +45,10 @@ impl Feed {
     }
 
     /// Forgets what was asked for and starts over.
-    pub(super) fn restart(&mut self, markets: &[String]) {
+    pub(super) fn restart(&mut self) {
         self.asked.clear();
         self.waiting = if self.channel.takes_markets() {
-            markets.chunks(Self::MARKETS_PER_COMMAND).map(<[String]>::to_vec).collect()
+            self.markets.chunks(Self::MARKETS_PER_COMMAND).map(<[String]>::to_vec).collect()
         } else {
             VecDeque::from([Vec::new()])
         };
@@ -54,7 +62,7 @@ impl Feed {
         let subscribe = Subscribe {
             channels: vec![self.channel.as_str().to_owned()],
             market_tickers: markets.clone(),
-            use_yes_price: (self.channel == Channel::OrderbookDelta).then_some(false),
+            use_yes_price: self.is_books().then_some(false),
             skip_ticker_ack: self.channel.takes_markets().then_some(true),
             ..Subscribe::default()
         };
@@ -71,14 +79,15 @@ impl Feed {
         self.waiting.push_front(markets);
     }
 
-    /// Commands that were not answered within `limit` are to be sent again. Returns their markets.
-    pub(super) fn overdue(&mut self, now: Instant, limit: Duration) -> Vec<String> {
+    /// Commands that were not answered within `limit` are to be sent again. True if there are any.
+    pub(super) fn send_overdue_again(&mut self, now: Instant, limit: Duration) -> bool {
         let late = |_: &u64, (since, _): &mut (Instant, Vec<String>)| {
             now.saturating_duration_since(*since) >= limit
         };
         let late: Vec<_> = self.asked.extract_if(late).map(|(_, (_, markets))| markets).collect();
-        late.iter().for_each(|markets| self.again(markets.clone()));
-        late.into_iter().flatten().collect()
+        let any = !late.is_empty();
+        late.into_iter().for_each(|markets| self.again(markets));
+        any
     }
 
     /// A command was refused: its markets go back in two halves. Returns a market that was refused
@@ -88,18 +97,20 @@ impl Feed {
             let second = markets.split_off(markets.len() / 2);
             self.waiting.push_front(second);
             self.waiting.push_front(markets);
-            None
-        } else if remedy == Remedy::SlowDown {
-            self.waiting.push_back(markets);
-            None
-        } else {
-            markets.pop()
+            return None;
         }
+        if remedy == Remedy::SlowDown {
+            self.waiting.push_back(markets);
+            return None;
+        }
+        let refused = markets.pop()?;
+        self.markets.retain(|market| *market != refused);
+        Some(refused)
     }
 
     /// The markets that have been asked for and not refused.
-    pub(super) fn subscribed(&self, markets: &[String]) -> Vec<String> {
+    pub(super) fn subscribed(&self) -> impl Iterator<Item = &String> {
         let waits = |market: &&String| !self.waiting.iter().flatten().any(|wait| wait == *market);
-        markets.iter().filter(waits).cloned().collect()
+        self.markets.iter().filter(waits)
     }
 }

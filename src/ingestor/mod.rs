@@ -8,6 +8,7 @@
 //! end of the queue, the logger drains, seals the segment, and is joined.
 
 mod backoff;
+mod books;
 mod clock;
 mod config;
 mod connection;
@@ -80,7 +81,7 @@ impl Ingestor {
         config.check()?;
         let session = clock::session_id()?;
         let (queue, batches) = queue::bounded(config.queue_messages);
-        let logger = writer::spawn(&config, &session, batches)?;
+        let logger = writer::spawn(&config, &session, batches, Arc::clone(&stats))?;
 
         let stop = CancellationToken::new();
         let connections = Arc::new(AtomicU32::new(0));
@@ -105,7 +106,7 @@ impl Ingestor {
         let ended = supervise(&mut workers, &logger, shutdown, &stop).await;
         let written = logger.join().await;
         let written = match (ended, written) {
-            (_, Err(broken)) => return Err(broken),
+            (_, Err(broken)) => return Err(broken.with_lost(stats.lost())),
             (Err(ended), Ok(_)) => return Err(ended),
             (Ok(()), Ok(written)) => written,
         };

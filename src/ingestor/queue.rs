@@ -125,12 +125,6 @@ impl Receiver {
     pub(super) fn peak(&self) -> usize {
         self.room.peak.load(Ordering::Relaxed)
     }
-
-    /// Refuses further batches and counts the messages that still wait.
-    pub(super) fn abandon(&self) -> u64 {
-        self.room.free.close();
-        self.room.waiting.load(Ordering::Relaxed) as u64
-    }
 }
 
 impl Drop for Receiver {
@@ -162,7 +156,6 @@ mod tests {
         receiver.free(first.messages);
         assert!(late.await.unwrap().unwrap().is_some());
         assert_eq!(receiver.peak(), 6);
-        assert_eq!(receiver.abandon(), 5);
     }
 
     #[tokio::test]

@@ -17,7 +17,11 @@ use std::{
 
 use serde::Deserialize;
 
-use super::{config::Limits, feed::Feed};
+use super::{
+    books::{Books, Overdue},
+    config::Limits,
+    feed::Feed,
+};
 use crate::protocol::{
     Action as Update, Channel, Command, ExchangeError, Header, Message, Remedy, Sequences, Step,
     Ticker,
@@ -29,6 +33,8 @@ use crate::tape::Event;
 const PACE: Duration = Duration::from_millis(50);
 /// The slowest that refusals make us.
 const PACE_MAX: Duration = Duration::from_secs(5);
+/// So many numbers in a row that had come before are no repetition: the count runs backwards.
+const REPEATS_MAX: u32 = 1_000;
 /// How often the exchange is asked what is subscribed: one that died in silence looks like a quiet
 /// market.
 const AUDIT: Duration = Duration::from_secs(300);
@@ -58,19 +64,13 @@ pub(super) enum Action {
 /// The state of one connection.
 #[derive(Debug)]
 pub(super) struct Session {
-    markets: Vec<String>,
     limits: Limits,
     sequences: Sequences,
+    repeats_in_a_row: u32,
     feeds: Vec<Feed>,
     channels: HashMap<u64, Channel>,
+    books: Books,
     next_id: u64,
-    /// Markets without a snapshot since they were asked for.
-    awaited: BTreeSet<String>,
-    awaited_since: Instant,
-    any_snapshot: bool,
-    /// Markets to ask a snapshot for, after a gap.
-    suspect: Vec<String>,
-    repairing: Option<Repair>,
     /// Whether to ask what is subscribed, after a command that may or may not have worked.
     unsure: bool,
     last_audit: Instant,
@@ -80,31 +80,18 @@ pub(super) struct Session {
     last_ping: Instant,
 }
 
-#[derive(Debug)]
-struct Repair {
-    sid: u64,
-    waiting: BTreeSet<String>,
-    markets: usize,
-    since: Instant,
-}
-
 impl Session {
     /// The state of a connection that was made at `now`.
     pub(super) fn new(plan: &Plan, limits: Limits, now: Instant) -> Self {
         let markets: Vec<String> = plan.markets.iter().map(ToString::to_string).collect();
-        let feeds = plan.channels.iter().map(|c| Feed::new(c.clone(), &markets)).collect();
         Self {
-            markets,
             limits,
             sequences: Sequences::from_start(),
-            feeds,
+            repeats_in_a_row: 0,
+            feeds: plan.channels.iter().map(|c| Feed::new(c.clone(), &markets)).collect(),
             channels: HashMap::new(),
+            books: Books::new(now),
             next_id: 1,
-            awaited: BTreeSet::new(),
-            awaited_since: now,
-            any_snapshot: false,
-            suspect: Vec::new(),
-            repairing: None,
             unsure: false,
             last_audit: now,
             pace: PACE,
@@ -119,36 +106,54 @@ impl Session {
         self.last_frame = now;
     }
 
+    /// Markets that had a snapshot on this connection.
+    pub(super) const fn books_seen(&self) -> &BTreeSet<String> {
+        self.books.seen()
+    }
+
     /// A message came in; its header was read.
     pub(super) fn frame(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         self.last_frame = now;
         if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
-            match self.sequences.check(sid, seq) {
-                Step::Next => {}
-                Step::Gap { expected } => {
-                    actions.push(Action::Record(Event::Gap { sid, expected, got: seq }));
-                    self.suspect_all(sid, header.kind(), now);
-                }
-                Step::Repeat { expected } => {
-                    actions.push(Action::Record(Event::Repeat { sid, expected, got: seq }));
-                    if header.kind() == "orderbook_snapshot" {
-                        // The subscription may count anew; a book that is whole may start it.
-                        self.sequences.restart(sid, seq);
-                    } else {
-                        self.suspect_all(sid, header.kind(), now);
-                    }
-                }
-            }
+            self.number(header, (sid, seq), now, actions);
         }
         match header.kind() {
-            "orderbook_snapshot" => self.snapshot(header, actions),
+            "orderbook_snapshot" => self.snapshot(header, now, actions),
             "subscribed" => self.subscribed(header),
-            "ok" => self.ok(header),
+            "ok" => self.ok(header, actions),
             "error" => self.error(header, now, actions),
             // Most frames by far; nothing waits for them.
             _ => return,
         }
         self.advance(now, actions);
+    }
+
+    fn number(
+        &mut self,
+        header: &Header<'_>,
+        (sid, seq): (u64, u64),
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
+        let step = self.sequences.check(sid, seq);
+        let Step::Repeat { expected } = step else {
+            self.repeats_in_a_row = 0;
+            if let Step::Gap { expected } = step {
+                actions.push(Action::Record(Event::Gap { sid, expected, got: seq }));
+                self.suspect_all(sid, header.kind(), now);
+            }
+            return;
+        };
+        actions.push(Action::Record(Event::Repeat { sid, expected, got: seq }));
+        self.repeats_in_a_row += 1;
+        if header.kind() == "orderbook_snapshot" {
+            // The subscription may count anew; a book that is whole may start it.
+            self.sequences.restart(sid, seq);
+        } else if self.repeats_in_a_row >= REPEATS_MAX {
+            actions.push(Action::Reconnect("sequence numbers run backwards".to_owned()));
+        } else {
+            self.suspect_all(sid, header.kind(), now);
+        }
     }
 
     /// Time passed; also to be called once at the start.
@@ -165,75 +170,53 @@ impl Session {
             self.last_ping = now;
             actions.push(Action::Ping);
         }
-        self.send_again(now);
-        let unanswered = now.saturating_duration_since(self.awaited_since) >= self.limits.snapshot;
-        if unanswered && !self.awaited.is_empty() {
-            self.ask_again(now, actions);
+        for feed in &mut self.feeds {
+            self.unsure |= feed.send_overdue_again(now, self.limits.snapshot);
         }
-        let late =
-            |repair: &Repair| now.saturating_duration_since(repair.since) >= self.limits.snapshot;
-        if self.suspect.is_empty() && self.repairing.as_ref().is_some_and(late) {
-            actions.push(Action::Reconnect("the snapshots after a gap did not come".to_owned()));
-            return;
+        self.unsure |= now.saturating_duration_since(self.last_audit) >= AUDIT;
+        match self.books.overdue(now, self.limits.snapshot) {
+            Overdue::Nothing => {}
+            Overdue::Dead => {
+                let limit = self.limits.snapshot.as_secs_f64();
+                actions.push(Action::Reconnect(format!("no snapshot came in {limit:.1} s")));
+                return;
+            }
+            // One dark market must not cost the others their connection.
+            Overdue::Dark { markets, first } => {
+                let first = Cow::Owned(first);
+                actions.push(Action::Record(Event::Dark { markets, first }));
+            }
         }
         self.advance(now, actions);
     }
 
-    /// Commands that were not answered are sent again, and the exchange is asked what it knows.
-    fn send_again(&mut self, now: Instant) {
-        for feed in &mut self.feeds {
-            for market in feed.overdue(now, self.limits.snapshot) {
-                self.unsure = true;
-                if *feed.channel() == Channel::OrderbookDelta {
-                    self.awaited.remove(&market);
-                }
-            }
-        }
-        if now.saturating_duration_since(self.last_audit) >= AUDIT {
-            self.unsure = true;
-        }
-    }
-
-    /// Snapshots did not come in time. One dark market must not cost the others their books, so the
-    /// connection is given up only when all are dark.
-    fn ask_again(&mut self, now: Instant, actions: &mut Vec<Action>) {
-        if !self.any_snapshot {
-            let limit = self.limits.snapshot.as_secs_f64();
-            actions.push(Action::Reconnect(format!("subscribed, but no snapshot in {limit:.1} s")));
-            return;
-        }
-        self.awaited_since = now;
-        if self.book_sid().is_none() {
-            self.unsure = true;
-            return self.restart(&Channel::OrderbookDelta);
-        }
-        let markets = self.awaited.len();
-        let first = self.awaited.first().cloned().unwrap_or_default();
-        actions.push(Action::Record(Event::Dark { markets, first: Cow::Owned(first) }));
-        let dark: Vec<_> =
-            self.awaited.iter().filter(|dark| !self.suspect.contains(dark)).cloned().collect();
-        self.suspect.extend(dark);
-    }
-
     fn subscribed(&mut self, header: &Header<'_>) {
         if let Ok(Message::Subscribed(reply)) = Message::parse(header) {
-            self.channels.insert(reply.sid, Channel::parse(&reply.channel));
+            let channel = Channel::parse(&reply.channel);
+            self.channels.retain(|_, open| *open != channel);
+            self.channels.insert(reply.sid, channel);
+            self.sequences.restart(reply.sid, 0);
         }
-        self.answered(header);
+        self.accepted(header);
     }
 
     /// A command worked. The answer to `list_subscriptions` also says which subscriptions live.
-    fn ok(&mut self, header: &Header<'_>) {
+    fn ok(&mut self, header: &Header<'_>, actions: &mut Vec<Action>) {
         #[derive(Deserialize)]
         struct Subscription<'a> {
             #[serde(borrow)]
             channel: Cow<'a, str>,
             sid: u64,
         }
-        self.answered(header);
+        self.accepted(header);
         let list = header.msg.map(serde_json::from_str::<Vec<Subscription<'_>>>);
         let Some(Ok(list)) = list else { return };
-        self.channels = list.iter().map(|s| (s.sid, Channel::parse(&s.channel))).collect();
+        let listed: HashMap<u64, Channel> =
+            list.iter().map(|s| (s.sid, Channel::parse(&s.channel))).collect();
+        for (sid, _) in self.channels.extract_if(|sid, _| !listed.contains_key(sid)) {
+            actions.push(Action::Record(Event::Ended { sid }));
+        }
+        self.channels = listed;
         let dead = |feed: &&Feed| {
             feed.is_settled() && !self.channels.values().any(|lives| lives == feed.channel())
         };
@@ -242,25 +225,24 @@ impl Session {
         dead.iter().for_each(|channel| self.restart(channel));
     }
 
+    fn accepted(&mut self, header: &Header<'_>) {
+        let Some(id) = header.id else { return };
+        if self.feeds.iter_mut().any(|feed| feed.answered(id).is_some()) {
+            self.pace = (self.pace / 2).max(PACE);
+        }
+    }
+
     /// Everything that a channel was for is asked for again.
     fn restart(&mut self, channel: &Channel) {
         if *channel == Channel::OrderbookDelta {
-            self.awaited.clear();
-            self.suspect.clear();
-            self.repairing = None;
+            self.books.forget();
         }
         for feed in self.feeds.iter_mut().filter(|feed| feed.channel() == channel) {
-            feed.restart(&self.markets);
+            feed.restart();
         }
     }
 
-    fn answered(&mut self, header: &Header<'_>) {
-        if let Some(id) = header.id {
-            self.feeds.iter_mut().for_each(|feed| drop(feed.answered(id)));
-        }
-    }
-
-    fn snapshot(&mut self, header: &Header<'_>, actions: &mut Vec<Action>) {
+    fn snapshot(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         #[derive(Deserialize)]
         struct Market<'a> {
             #[serde(borrow)]
@@ -270,39 +252,27 @@ impl Session {
         }
         let market = header.msg.map(serde_json::from_str::<Market<'_>>);
         let Some(Ok(market)) = market else { return };
-        self.any_snapshot = true;
         if market.market_id.is_some_and(|id| id.is_empty()) {
             let ticker = Cow::Owned(market.market_ticker.clone().into_owned());
             actions.push(Action::Record(Event::UnknownMarket { ticker }));
         }
-        self.awaited.remove(&*market.market_ticker);
-        let Some(repair) = &mut self.repairing else { return };
-        repair.waiting.remove(&*market.market_ticker);
-        if repair.waiting.is_empty() {
-            let event = Event::Repaired { sid: repair.sid, markets: repair.markets };
-            actions.push(Action::Record(event));
-            self.repairing = None;
+        if let Some((sid, markets)) = self.books.snapshot(&market.market_ticker, now) {
+            actions.push(Action::Record(Event::Repaired { sid, markets }));
         }
     }
 
     /// After a gap: which markets' books can no longer be trusted.
     fn suspect_all(&mut self, sid: u64, kind: &str, now: Instant) {
-        let book = match self.channels.get(&sid) {
+        let books = match self.channels.get(&sid) {
             Some(channel) => *channel == Channel::OrderbookDelta,
             None => matches!(kind, "orderbook_delta" | "orderbook_snapshot"),
         };
-        if !book {
+        if !books {
             return;
         }
         self.channels.insert(sid, Channel::OrderbookDelta);
-        let markets: BTreeSet<String> = self
-            .feeds
-            .iter()
-            .filter(|feed| *feed.channel() == Channel::OrderbookDelta)
-            .flat_map(|feed| feed.subscribed(&self.markets))
-            .collect();
-        self.suspect = markets.iter().cloned().collect();
-        self.repairing = Some(Repair { sid, markets: markets.len(), waiting: markets, since: now });
+        let feeds = self.feeds.iter().filter(|feed| feed.is_books());
+        self.books.suspect(sid, feeds.flat_map(Feed::subscribed).cloned().collect(), now);
     }
 
     fn error(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
@@ -328,7 +298,7 @@ impl Session {
                 self.unsure = true;
                 self.try_in_halves(header, &error, actions);
             }
-            Remedy::Record => self.try_in_halves(header, &error, actions),
+            Remedy::TooMany | Remedy::Record => self.try_in_halves(header, &error, actions),
         }
     }
 
@@ -352,13 +322,15 @@ impl Session {
         let Some(id) = header.id else { return };
         for feed in &mut self.feeds {
             let Some(markets) = feed.answered(id) else { continue };
-            for market in &markets {
-                self.awaited.remove(market);
+            if feed.is_books() {
+                self.books.refused(&markets);
             }
+            let channel = Cow::Owned(feed.channel().as_str().to_owned());
             if let Some(market) = feed.halve(markets, error.code.remedy()) {
                 let reason = Cow::Owned(format!("error {}: {}", error.code.0, error.text));
                 let ticker = Cow::Owned(market);
-                actions.push(Action::Record(Event::RefusedMarket { ticker, reason }));
+                let refused = Event::RefusedMarket { ticker, channel, reason };
+                actions.push(Action::Record(refused));
             }
         }
     }
@@ -378,23 +350,23 @@ impl Session {
             self.last_audit = now;
             self.send(Command::ListSubscriptions, actions);
         }
-        if let Some(sid) = self.book_sid().filter(|_| !self.suspect.is_empty()) {
-            let chunk = self.suspect.len().min(Feed::MARKETS_PER_COMMAND);
-            let markets = self.suspect.drain(..chunk).collect();
+        let suspects = match self.book_sid() {
+            Some(sid) => {
+                let markets = self.books.next_suspects(Feed::MARKETS_PER_COMMAND, now);
+                (!markets.is_empty()).then_some((sid, markets))
+            }
+            None => None,
+        };
+        if let Some((sid, markets)) = suspects {
             self.send(Command::Update { sid, action: Update::GetSnapshot(markets) }, actions);
         } else {
-            let books_come = !self.awaited.is_empty();
-            for feed in &mut self.feeds {
-                let books = *feed.channel() == Channel::OrderbookDelta;
-                if books && books_come {
-                    continue;
-                }
+            let coming = self.books.are_coming(now);
+            for feed in self.feeds.iter_mut().filter(|feed| !(feed.is_books() && coming)) {
                 let Some((markets, command)) = feed.ask(self.next_id, now) else { continue };
                 actions.push(Action::Send { id: self.next_id, command });
                 self.next_id += 1;
-                if books {
-                    self.awaited.extend(markets);
-                    self.awaited_since = now;
+                if feed.is_books() {
+                    self.books.subscribed(markets, now);
                 }
             }
         }
@@ -408,26 +380,11 @@ impl Session {
         self.next_id += 1;
     }
 
-    /// For the simulation's failures.
-    #[cfg(test)]
-    pub(super) fn describe(&self) -> String {
-        format!(
-            "channels {:?}, awaited {}, suspect {}, repairing {:?}, unsure {}, pace {:?}, feeds {:?}",
-            self.channels,
-            self.awaited.len(),
-            self.suspect.len(),
-            self.repairing.as_ref().map(|repair| (repair.sid, repair.waiting.len())),
-            self.unsure,
-            self.pace,
-            self.feeds,
-        )
-    }
-
     fn book_sid(&self) -> Option<u64> {
-        let book = |(sid, channel): (&u64, &Channel)| {
+        let books = |(sid, channel): (&u64, &Channel)| {
             (*channel == Channel::OrderbookDelta).then_some(*sid)
         };
-        self.channels.iter().find_map(book)
+        self.channels.iter().find_map(books)
     }
 }
 
@@ -618,7 +575,7 @@ mod tests {
         scene.session.alive(scene.now);
         let actions = scene.pass(Duration::from_secs(15));
         let last = brief(&actions).pop().unwrap();
-        assert!(last.starts_with("Reconnect(\"subscribed, but no snapshot"), "{last}");
+        assert!(last.starts_with("Reconnect(\"no snapshot came"), "{last}");
     }
 
     #[test]
@@ -671,7 +628,7 @@ mod tests {
                 } else {
                     accepted.extend(markets.iter().cloned());
                     for market in &markets {
-                        scene.session.awaited.remove(market);
+                        scene.session.books.snapshot(market, scene.now);
                     }
                     scene.frame(&format!(r#"{{"type":"ok","id":{id}}}"#))
                 };
@@ -701,14 +658,98 @@ mod tests {
     fn too_many_requests_slow_us_down_and_make_us_ask_what_is_subscribed() {
         let mut scene = Scene::of(2);
         scene.connected();
-        for code in [18, 26, 27] {
+        for code in [18, 27] {
             let error = format!(r#"{{"type":"error","id":1,"msg":{{"code":{code},"msg":"m"}}}}"#);
             assert!(scene.frame(&error).is_empty());
             let sent = commands(&scene.pass(Duration::from_secs(6)));
             assert_eq!(sent[0]["cmd"], "list_subscriptions");
             scene.session.alive(scene.now);
         }
-        assert!(scene.session.pace >= PACE * 8);
+        assert!(scene.session.pace >= PACE * 4);
+    }
+
+    #[test]
+    fn one_dark_market_does_not_hold_back_the_others() {
+        let mut scene = Scene::of(250);
+        let mut sent = commands(&scene.connected());
+        scene.acknowledge();
+        let mut seq = 0;
+        let mut asked = BTreeSet::new();
+        for _ in 0..40 {
+            for command in std::mem::take(&mut sent) {
+                let markets = command["params"]["market_tickers"].clone();
+                let markets: Vec<String> = serde_json::from_value(markets).unwrap_or_default();
+                scene.frame(&format!(r#"{{"type":"ok","id":{}}}"#, command["id"]));
+                if command["params"]["channels"][0] != "orderbook_delta" {
+                    continue;
+                }
+                for market in markets {
+                    asked.insert(market.clone());
+                    if market != "KX-7" {
+                        seq += 1;
+                        let number: usize = market.strip_prefix("KX-").unwrap().parse().unwrap();
+                        sent.extend(commands(&scene.snapshot(seq, number)));
+                    }
+                }
+            }
+            sent.extend(commands(&scene.pass(Duration::from_millis(500))));
+            scene.session.alive(scene.now);
+        }
+        assert_eq!(asked.len(), 250);
+    }
+
+    #[test]
+    fn a_dead_book_channel_is_given_up_though_other_frames_come() {
+        let mut scene = Scene::of(2);
+        scene.connected();
+        scene.acknowledge();
+        scene.snapshot(1, 0);
+        scene.snapshot(2, 1);
+        scene.frame(r#"{"type":"error","sid":2,"seq":3,"msg":{"code":25,"msg":"m"}}"#);
+        let mut last = Vec::new();
+        for _ in 0..40 {
+            scene.session.alive(scene.now);
+            last = brief(&scene.pass(Duration::from_secs(1)));
+            if last.iter().any(|action| action.starts_with("Reconnect")) {
+                return;
+            }
+        }
+        panic!("still there: {last:?}");
+    }
+
+    #[test]
+    fn a_market_limit_is_found_and_the_rest_is_declared() {
+        let mut scene = Scene::of(4);
+        let mut sent = commands(&scene.connected());
+        let (mut held, mut refused, mut count) = (BTreeSet::new(), 0, 0);
+        for _ in 0..100 {
+            for command in std::mem::take(&mut sent) {
+                count += 1;
+                let id = &command["id"];
+                let markets = command["params"]["market_tickers"].clone();
+                let markets: Vec<String> = serde_json::from_value(markets).unwrap_or_default();
+                let books = command["params"]["channels"][0] == "orderbook_delta";
+                let actions = if books && held.len() + markets.len() > 3 {
+                    scene.frame(&format!(
+                        r#"{{"type":"error","id":{id},"msg":{{"code":26,"msg":"m"}}}}"#
+                    ))
+                } else {
+                    if books {
+                        held.extend(markets.iter().cloned());
+                        for market in &markets {
+                            scene.session.books.snapshot(market, scene.now);
+                        }
+                    }
+                    scene.frame(&format!(r#"{{"type":"ok","id":{id}}}"#))
+                };
+                refused += brief(&actions).iter().filter(|a| a.contains("RefusedMarket")).count();
+                sent.extend(commands(&actions));
+            }
+            sent.extend(commands(&scene.pass(Duration::from_secs(1))));
+            scene.session.alive(scene.now);
+        }
+        assert_eq!((held.len(), refused), (3, 1));
+        assert!(count < 30, "{count} commands");
     }
 
     #[test]

@@ -258,10 +258,10 @@ impl History {
             self.plan.markets.iter().filter(|m| !self.line.known.contains(m.as_str())).collect();
         assert!(
             dark.is_empty(),
-            "{} of {} markets dark; {}",
+            "{} of {} markets dark; {:?}",
             dark.len(),
             self.plan.markets.len(),
-            self.session.describe(),
+            self.session,
         );
         let second = Duration::from_secs(1);
         let most = (0..self.commands.len())

@@ -19,6 +19,8 @@ use super::writer::Written;
 pub(super) struct Stats {
     start: Instant,
     pub(super) received: AtomicU64,
+    /// Frames that are in the file.
+    pub(super) written: AtomicU64,
     pub(super) rejected: AtomicU64,
     pub(super) gaps: AtomicU64,
     pub(super) missing: AtomicU64,
@@ -28,6 +30,7 @@ pub(super) struct Stats {
     pub(super) stalled_ns: AtomicU64,
     by_kind: Mutex<BTreeMap<String, u64>>,
     unknown_markets: Mutex<Vec<String>>,
+    without_book: Mutex<Vec<String>>,
     last_refusal: Mutex<Option<String>>,
 }
 
@@ -36,6 +39,7 @@ impl Default for Stats {
         Self {
             start: Instant::now(),
             received: AtomicU64::default(),
+            written: AtomicU64::default(),
             rejected: AtomicU64::default(),
             gaps: AtomicU64::default(),
             missing: AtomicU64::default(),
@@ -45,6 +49,7 @@ impl Default for Stats {
             stalled_ns: AtomicU64::default(),
             by_kind: Mutex::default(),
             unknown_markets: Mutex::default(),
+            without_book: Mutex::default(),
             last_refusal: Mutex::default(),
         }
     }
@@ -65,8 +70,18 @@ impl Stats {
         }
     }
 
+    pub(super) fn add_without_book(&self, markets: impl IntoIterator<Item = String>) {
+        lock(&self.without_book).extend(markets);
+    }
+
     pub(super) fn set_refusal(&self, cause: &str) {
         *lock(&self.last_refusal) = Some(cause.to_owned());
+    }
+
+    /// Messages that were received and are not in the file.
+    pub(super) fn lost(&self) -> u64 {
+        let kept = self.written.load(Relaxed) + self.rejected.load(Relaxed);
+        self.received.load(Relaxed).saturating_sub(kept)
     }
 
     pub(super) fn last_refusal(&self) -> Option<String> {
@@ -79,9 +94,10 @@ impl Stats {
             elapsed: self.start.elapsed(),
             markets,
             unknown_markets: lock(&self.unknown_markets).clone(),
+            without_book: lock(&self.without_book).clone(),
             by_kind: lock(&self.by_kind).clone(),
             received: self.received.load(Relaxed),
-            written: written.frames,
+            written: self.written.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
             bytes: written.bytes,
             segments: written.segments,
@@ -139,6 +155,8 @@ pub struct Summary {
     pub markets: usize,
     /// Those that the exchange does not know.
     pub unknown_markets: Vec<String>,
+    /// Those that never had a snapshot: refused, dark, or on a connection that was never made.
+    pub without_book: Vec<String>,
     /// Messages by type; those without a type are under an empty name.
     pub by_kind: BTreeMap<String, u64>,
     /// Messages taken from the sockets.
@@ -175,10 +193,14 @@ fn seconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Er
 }
 
 impl Summary {
-    /// Whether the recording has a hole: a gap, or a connection that was lost.
+    /// Whether the recording has a hole: a gap, a connection that was lost, a market that is unknown
+    /// or never had a book.
     #[must_use]
     pub const fn has_holes(&self) -> bool {
-        self.gaps > 0 || self.losses > 0
+        self.gaps > 0
+            || self.losses > 0
+            || !self.without_book.is_empty()
+            || !self.unknown_markets.is_empty()
     }
 }
 
@@ -191,14 +213,9 @@ impl fmt::Display for Summary {
             let kind = if kind.is_empty() { "(no type)" } else { kind };
             writeln!(f, "  {kind:<22} {count:>12}")?;
         }
-        let known = self.markets.saturating_sub(self.unknown_markets.len());
-        write!(f, "markets      {known}")?;
-        if !self.unknown_markets.is_empty() {
-            let some: Vec<_> = self.unknown_markets.iter().take(5).map(String::as_str).collect();
-            let more = self.unknown_markets.len().saturating_sub(some.len());
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-            write!(f, ", unknown to the exchange: {}{more}", some.join(", "))?;
-        }
+        write!(f, "markets      {}", self.markets)?;
+        list(f, "unknown to the exchange", &self.unknown_markets)?;
+        list(f, "without a book", &self.without_book)?;
         writeln!(f)?;
         writeln!(
             f,
@@ -220,4 +237,15 @@ impl fmt::Display for Summary {
             self.stalled.as_secs_f64(),
         )
     }
+}
+
+/// Some names of a list that may be long, if there are any.
+fn list(f: &mut fmt::Formatter<'_>, what: &str, markets: &[String]) -> fmt::Result {
+    const SHOWN: usize = 5;
+    if markets.is_empty() {
+        return Ok(());
+    }
+    let shown: Vec<_> = markets.iter().take(SHOWN).map(String::as_str).collect();
+    let more = if markets.len() > SHOWN { ", ..." } else { "" };
+    write!(f, "; {} {what}: {}{more}", markets.len(), shown.join(", "))
 }

@@ -1,6 +1,7 @@
 //! One task: a connection, its session, and batches of ready lines for the logger.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -24,7 +25,7 @@ use super::{
     session::{Action, Plan, Session},
     stats::Stats,
 };
-use crate::protocol::{Credentials, Header};
+use crate::protocol::{Channel, Credentials, Header};
 use crate::tape::{Event, write_event, write_frame};
 
 /// How often time passes for the session while nothing comes in.
@@ -33,6 +34,8 @@ const TICK: Duration = Duration::from_millis(100);
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 /// A batch is handed over when it holds this much, even if more is waiting in the socket.
 const BATCH_BYTES: usize = 128 << 10;
+/// So many refusals of a key in a row, after it worked before, are final.
+const KEY_REFUSALS_MAX: u32 = 20;
 /// The longest a goodbye or a command may take.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -60,6 +63,22 @@ enum End {
 impl Worker {
     /// Records until stopped, over as many connections as it takes.
     pub(super) async fn run(self) -> Result<(), Error> {
+        let mut without_book = self.markets_with_books();
+        let ended = self.keep_connected(&mut without_book).await;
+        self.stats.add_without_book(without_book);
+        ended
+    }
+
+    fn markets_with_books(&self) -> BTreeSet<String> {
+        let books = self.plan.channels.contains(&Channel::OrderbookDelta);
+        let markets = self.plan.markets.iter().filter(|_| books);
+        markets.map(ToString::to_string).collect()
+    }
+
+    async fn keep_connected(&self, without_book: &mut BTreeSet<String>) -> Result<(), Error> {
+        let tickers: Vec<String> = self.plan.markets.iter().map(ToString::to_string).collect();
+        self.note(&Event::Plan { tickers: tickers.into() }).await?;
+        let mut refusals = 0;
         let mut backoff =
             Backoff::new(self.limits.backoff_first, self.limits.backoff_cap, fastrand::Rng::new());
         let mut wait = self.stagger;
@@ -77,7 +96,13 @@ impl Worker {
             match opened {
                 Ok(connection) => {
                     let start = Instant::now();
-                    match Talk::start(&self).run(connection).await? {
+                    refusals = 0;
+                    let mut talk = Talk::start(self);
+                    let ended = talk.run(connection).await;
+                    for market in talk.session.books_seen() {
+                        without_book.remove(market);
+                    }
+                    match ended? {
                         End::Stopped => return Ok(()),
                         End::Lost(cause) => tracing::warn!(cause, "connection lost"),
                         End::Refused(reason) => {
@@ -92,7 +117,10 @@ impl Worker {
                         backoff.reset();
                     }
                 }
-                Err(refusal) => self.refused(refusal)?,
+                Err(refusal) => {
+                    refusals += 1;
+                    self.refused(refusal, refusals).await?;
+                }
             }
             wait = backoff.next();
             tracing::info!(
@@ -102,26 +130,33 @@ impl Worker {
         }
     }
 
-    fn refused(&self, refusal: Refusal) -> Result<(), Error> {
-        match refusal {
+    /// A key that never worked will not work; one that did is given some time, as a deployment or a
+    /// gateway may answer for the exchange.
+    async fn refused(&self, refusal: Refusal, in_a_row: u32) -> Result<(), Error> {
+        let cause = match refusal {
             Refusal::Key { status, reason, clock_skew_ms } => {
-                Err(Error::Refused { status, reason, clock_skew_ms })
+                let accepted = self.stats.connections.load(Relaxed) > 0;
+                if !accepted || in_a_row >= KEY_REFUSALS_MAX {
+                    return Err(Error::Refused { status, reason, clock_skew_ms });
+                }
+                format!("HTTP {status}: {reason}")
             }
             Refusal::Later { status: Some(429), reason } => {
-                tracing::warn!(reason, "HTTP 429: too many connections of this account");
-                self.stats.set_refusal(&format!("HTTP 429, too many connections: {reason}"));
-                Ok(())
+                format!("HTTP 429, too many connections of this account: {reason}")
             }
-            Refusal::Later { status, reason } => {
-                let cause = match status {
-                    Some(status) => format!("HTTP {status}: {reason}"),
-                    None => reason,
-                };
-                tracing::warn!(cause, "no connection");
-                self.stats.set_refusal(&cause);
-                Ok(())
-            }
-        }
+            Refusal::Later { status: Some(status), reason } => format!("HTTP {status}: {reason}"),
+            Refusal::Later { status: None, reason } => reason,
+        };
+        tracing::warn!(cause, "no connection");
+        self.stats.set_refusal(&cause);
+        self.note(&Event::NotConnected { cause: cause.into() }).await
+    }
+
+    /// Writes an event that belongs to no connection.
+    async fn note(&self, event: &Event<'_>) -> Result<(), Error> {
+        let mut batch = Batch { lines: 1, ..Batch::default() };
+        write_event(&mut batch.bytes, Clock::start().ns(Instant::now()), None, event);
+        self.queue.send(batch).await.map(drop)
     }
 }
 
@@ -135,7 +170,6 @@ struct Talk<'w> {
     batch: Batch,
     kinds: Vec<(String, u64)>,
     rejected: u64,
-    stalled: Option<Duration>,
 }
 
 impl<'w> Talk<'w> {
@@ -150,14 +184,13 @@ impl<'w> Talk<'w> {
             batch: Batch::default(),
             kinds: Vec::new(),
             rejected: 0,
-            stalled: None,
         }
     }
 
-    async fn run(mut self, mut connection: Connection) -> Result<End, Error> {
+    async fn run(&mut self, mut connection: Connection) -> Result<End, Error> {
         let stats = &self.worker.stats;
         stats.connections.fetch_add(1, Relaxed);
-        let url = self.worker.url.as_str().to_owned().into();
+        let url = self.worker.url.without_query().to_owned().into();
         self.event(&Event::Connected { url, markets: self.worker.plan.markets.len() });
         tracing::info!(conn = self.conn, markets = self.worker.plan.markets.len(), "connected");
         self.session.tick(Instant::now(), &mut self.actions);
@@ -266,7 +299,13 @@ impl<'w> Talk<'w> {
                 );
                 return Some(End::Lost(cause));
             }
-            Some(Err(error)) => return Some(End::Lost(chain(&error))),
+            Some(Err(error)) => {
+                if let tungstenite::Error::Utf8(_) = error {
+                    // The library gives no more of it, and the stream cannot be read on.
+                    self.bad_frame(None, None, "a text message that is not UTF-8", now);
+                }
+                return Some(End::Lost(chain(&error)));
+            }
             None => return Some(End::Lost("the stream ended".to_owned())),
         }
         None
@@ -337,8 +376,8 @@ impl<'w> Talk<'w> {
         } else if let Event::UnknownMarket { ticker } = event {
             tracing::warn!(%ticker, "the exchange does not know this market");
             stats.add_unknown_market(ticker);
-        } else if let Event::RefusedMarket { ticker, reason } = event {
-            tracing::warn!(%ticker, %reason, "the exchange refuses this market");
+        } else if let Event::RefusedMarket { ticker, channel, reason } = event {
+            tracing::warn!(%ticker, %channel, %reason, "the exchange refuses this market");
         } else if let Event::Dark { markets, first } = event {
             tracing::warn!(markets, %first, "no snapshot yet: asked again");
         }
@@ -374,10 +413,6 @@ impl<'w> Talk<'w> {
         if self.batch.bytes.is_empty() {
             return Ok(());
         }
-        if let Some(stalled) = self.stalled.take() {
-            let for_ns = i64::try_from(stalled.as_nanos()).unwrap_or(i64::MAX);
-            self.event(&Event::Stalled { for_ns });
-        }
         let stats = &self.worker.stats;
         stats.received.fetch_add(u64::from(self.batch.messages), Relaxed);
         stats.rejected.fetch_add(std::mem::take(&mut self.rejected), Relaxed);
@@ -385,7 +420,8 @@ impl<'w> Talk<'w> {
         if let Some(waited) = self.worker.queue.send(batch).await? {
             let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
             stats.stalled_ns.fetch_add(waited_ns, Relaxed);
-            self.stalled = Some(self.stalled.unwrap_or_default() + waited);
+            let for_ns = i64::try_from(waited_ns).unwrap_or(i64::MAX);
+            self.event(&Event::Stalled { for_ns });
         }
         Ok(())
     }

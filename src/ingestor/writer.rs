@@ -6,6 +6,7 @@
 
 use std::{
     path::PathBuf,
+    sync::{Arc, atomic::Ordering::Relaxed},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -18,12 +19,16 @@ use super::{
     clock::Clock,
     config::{Compression, Config},
     queue::{Batch, Receiver},
+    stats::Stats,
 };
 use crate::tape::{self, Event, SegmentWriter, SessionInfo, Stamp, compress, write_event};
 
 /// Enough to write at once, even before the flush interval is over. Less than a full batch, which
 /// so goes from the worker's buffer to the file without a copy.
 const WRITE_BYTES: usize = 96 << 10;
+
+/// How often a quiet logger looks at the time.
+const IDLE: Duration = Duration::from_millis(100);
 
 /// The logger thread and what it will say at its end.
 pub(super) struct Logger {
@@ -34,7 +39,6 @@ pub(super) struct Logger {
 /// What was written.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Written {
-    pub(super) frames: u64,
     pub(super) bytes: u64,
     pub(super) segments: u64,
     pub(super) queue_peak: usize,
@@ -58,7 +62,12 @@ impl Logger {
 ///
 /// # Errors
 /// [`Error::Tape`] when the log folder cannot be written, before anything is recorded.
-pub(super) fn spawn(config: &Config, session: &str, queue: Receiver) -> Result<Logger, Error> {
+pub(super) fn spawn(
+    config: &Config,
+    session: &str,
+    queue: Receiver,
+    stats: Arc<Stats>,
+) -> Result<Logger, Error> {
     let mut log = Log {
         folder: config.log_dir.clone(),
         session: session.to_owned(),
@@ -72,8 +81,9 @@ pub(super) fn spawn(config: &Config, session: &str, queue: Receiver) -> Result<L
         segment_age: config.segment_age,
         compressor: Compressor::start(config.compression).map_err(Error::Thread)?,
         written: Written::default(),
+        stats,
     };
-    let segment = log.open_segment().map_err(|source| failed(source, 0, 0))?;
+    let segment = log.open_segment().map_err(|source| failed(source, 0))?;
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     let thread = std::thread::Builder::new()
@@ -99,6 +109,7 @@ struct Log {
     segment_age: Duration,
     compressor: Compressor,
     written: Written,
+    stats: Arc<Stats>,
 }
 
 /// Batches gathered and not yet written.
@@ -138,8 +149,9 @@ impl Log {
         loop {
             let patience = match gathered.since {
                 Some(since) => self.flush.saturating_sub(since.elapsed()),
-                None => self.sync.min(Duration::from_millis(100)),
-            };
+                None => self.sync.min(IDLE),
+            }
+            .max(Duration::from_millis(1));
             let over = match queue.receive(patience) {
                 Ok(Some(batch)) => {
                     gathered.add(batch);
@@ -150,24 +162,27 @@ impl Log {
             };
             let due = gathered.since.is_some_and(|since| since.elapsed() >= self.flush);
             if over || due || gathered.bytes.len() >= WRITE_BYTES || queue.is_tight() {
-                self.write(queue, &mut segment, &mut gathered)?;
+                self.write(queue, &mut segment, std::mem::take(&mut gathered))?;
             }
             if segment.dirty && segment.synced.elapsed() >= self.sync {
-                segment.writer.sync().map_err(|e| lost(e, queue, &segment))?;
+                let lines = segment.writer.lines();
+                segment.writer.sync().map_err(|source| failed(source, lines))?;
                 segment.synced = Instant::now();
                 segment.dirty = false;
             }
             if over {
-                self.seal(segment).map_err(|source| failed(source, 0, 0))?;
+                let lines = segment.writer.lines();
+                self.seal(segment).map_err(|source| failed(source, lines))?;
                 self.written.queue_peak = queue.peak();
                 self.written.files = self.compressor.finish();
                 return Ok(self.written);
             }
             let full = segment.writer.bytes() >= self.segment_bytes;
             if full || segment.born.elapsed() >= self.segment_age {
-                let next = self.open_segment().map_err(|e| lost(e, queue, &segment))?;
+                let lines = segment.writer.lines();
+                let next = self.open_segment().map_err(|source| failed(source, lines))?;
                 let old = std::mem::replace(&mut segment, next);
-                self.seal(old).map_err(|e| lost(e, queue, &segment))?;
+                self.seal(old).map_err(|source| failed(source, lines))?;
             }
         }
     }
@@ -176,24 +191,25 @@ impl Log {
         &mut self,
         queue: &Receiver,
         segment: &mut Segment,
-        gathered: &mut Gathered,
+        gathered: Gathered,
     ) -> Result<(), Error> {
-        let Gathered { bytes, lines, frames, messages, .. } = gathered;
-        if let Err(source) = segment.writer.append(bytes, *lines, *frames) {
-            return Err(lost(source, queue, segment));
-        }
+        segment
+            .writer
+            .append(&gathered.bytes, gathered.lines, gathered.frames)
+            .map_err(|source| failed(source, segment.writer.lines()))?;
         segment.dirty = true;
-        self.written.frames += *frames;
-        self.written.bytes += bytes.len() as u64;
-        queue.free(*messages);
-        bytes.clear();
-        *gathered = Gathered { bytes: std::mem::take(bytes), ..Gathered::default() };
+        self.stats.written.fetch_add(gathered.frames, Relaxed);
+        self.written.bytes += gathered.bytes.len() as u64;
+        queue.free(gathered.messages);
         Ok(())
     }
 
     fn open_segment(&mut self) -> Result<Segment, tape::Error> {
         let now = Instant::now();
-        let recv_ns = self.clock.ns(now);
+        // A new look at the wall clock: over months, and over a machine's sleep, names stay true.
+        let before = self.clock.ns(now);
+        self.clock = Clock::start();
+        let recv_ns = self.clock.ns(now).max(before);
         let number = u32::try_from(self.written.segments).unwrap_or(u32::MAX);
         let stamp = Stamp { start_ns: recv_ns, session: self.session.clone(), number };
         let mut writer = SegmentWriter::create(&self.folder, &stamp)?;
@@ -223,13 +239,9 @@ impl Log {
     }
 }
 
-/// The error when messages are lost: those gathered and all that still wait.
-fn lost(source: tape::Error, queue: &Receiver, segment: &Segment) -> Error {
-    failed(source, segment.writer.lines(), queue.abandon())
-}
-
-fn failed(source: tape::Error, whole_lines: u64, lost_messages: u64) -> Error {
-    Error::Tape { source, whole_lines, lost_messages }
+/// How many messages that costs is known when the workers have ended.
+fn failed(source: tape::Error, whole_lines: u64) -> Error {
+    Error::Tape { source, whole_lines, lost_messages: 0 }
 }
 
 /// The thread that compresses sealed segments, one at a time, behind the recording.

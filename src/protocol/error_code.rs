@@ -7,10 +7,12 @@ pub struct ErrorCode(pub i64);
 /// What an error asks of a recorder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// The subscription is dead: subscribe anew, more slowly.
+    /// The subscription is dead or unknown: subscribe anew, more slowly.
     Resubscribe,
-    /// Too much at once: smaller batches, slower commands, and ask what is subscribed.
+    /// Too much at once: slower commands, and ask what is subscribed.
     SlowDown,
+    /// More markets than the exchange allows: those that fit in.
+    TooMany,
     /// No access; the same request will fail again.
     GiveUp,
     /// The exchange has no such channel; the others are not concerned.
@@ -56,8 +58,9 @@ impl ErrorCode {
     #[must_use]
     pub const fn remedy(self) -> Remedy {
         match self.0 {
-            10 | 17 | 25 => Remedy::Resubscribe,
-            18 | 26 | 27 => Remedy::SlowDown,
+            7 | 10 | 17 | 25 => Remedy::Resubscribe,
+            18 | 27 => Remedy::SlowDown,
+            26 => Remedy::TooMany,
             8 => Remedy::GiveUpChannel,
             9 => Remedy::GiveUp,
             _ => Remedy::Record,

@@ -58,8 +58,25 @@ pub enum Event<'a> {
     RefusedMarket {
         /// The market.
         ticker: Cow<'a, str>,
+        /// The channel that it was refused for.
+        channel: Cow<'a, str>,
         /// The exchange's reason.
         reason: Cow<'a, str>,
+    },
+    /// The exchange no longer lists a subscription that it had not said to be ended.
+    Ended {
+        /// The subscription.
+        sid: u64,
+    },
+    /// What one of the recorder's connections is for; from before the first of them is made.
+    Plan {
+        /// The markets.
+        tickers: Cow<'a, [String]>,
+    },
+    /// No connection could be made; another attempt follows.
+    NotConnected {
+        /// Why.
+        cause: Cow<'a, str>,
     },
     /// Markets are subscribed, but their snapshots do not come; they were asked for again.
     Dark {
@@ -124,6 +141,9 @@ struct AnyEvent<'a> {
     #[serde(borrow)]
     first: Option<Cow<'a, str>>,
     #[serde(borrow)]
+    channel: Option<Cow<'a, str>>,
+    tickers: Option<Vec<String>>,
+    #[serde(borrow)]
     cause: Option<Cow<'a, str>>,
     for_ns: Option<i64>,
     #[serde(borrow)]
@@ -159,7 +179,14 @@ impl<'a> AnyEvent<'a> {
             "repeat" => Event::Repeat { sid: self.sid?, expected: self.expected?, got: self.got? },
             "repaired" => Event::Repaired { sid: self.sid?, markets: self.markets? },
             "unknown_market" => Event::UnknownMarket { ticker: self.ticker? },
-            "refused_market" => Event::RefusedMarket { ticker: self.ticker?, reason: self.reason? },
+            "refused_market" => Event::RefusedMarket {
+                ticker: self.ticker?,
+                channel: self.channel?,
+                reason: self.reason?,
+            },
+            "ended" => Event::Ended { sid: self.sid? },
+            "plan" => Event::Plan { tickers: Cow::Owned(self.tickers?) },
+            "not_connected" => Event::NotConnected { cause: self.cause? },
             "dark" => Event::Dark { markets: self.markets?, first: self.first? },
             "disconnected" => Event::Disconnected { cause: self.cause? },
             "stalled" => Event::Stalled { for_ns: self.for_ns? },

@@ -55,6 +55,14 @@ impl Digester<'_> {
             Event::RefusedMarket { ticker, .. } => {
                 self.note("refused market", || ticker.to_string());
             }
+            Event::Ended { sid } => {
+                let streams = self.conns.get(&number).map(|conn| conn.streams.as_slice());
+                let stream = streams.unwrap_or_default().iter().rfind(|s| s.sid == Some(sid));
+                let from = stream.map_or(at, |stream| stream.well_until(at));
+                let cause = "the exchange no longer lists it";
+                self.doubt(number, Some(sid), (Kind::Ended, End::Ended), (from, at), cause);
+            }
+            Event::NotConnected { cause } => self.note("no connection", || cause.to_string()),
             Event::Dark { first, .. } => self.note("dark markets", || first.to_string()),
             Event::BadFrame { reason, .. } => self.note("bad frame", || reason.to_string()),
             Event::Stalled { for_ns } => self.note("stalled", || format!("for {for_ns} ns")),
@@ -62,7 +70,7 @@ impl Digester<'_> {
             Event::Closed(_) => self.facts.closed = true,
             Event::Unknown => self.note("unknown event", String::new),
             // A repeat shows in the frames; a repair in the snapshots.
-            Event::Repeat { .. } | Event::Repaired { .. } => {}
+            Event::Repeat { .. } | Event::Repaired { .. } | Event::Plan { .. } => {}
         }
     }
 
