@@ -68,6 +68,9 @@ pub enum Error {
     /// An output file is there already.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
+    /// What lies at the output's name is no earlier export, so it is not replaced.
+    #[error("`{}` is something else than an earlier export", .0.display())]
+    NotAnExport(PathBuf),
     /// An output file cannot be written.
     #[error("{action} `{}`", path.display())]
     Write {
@@ -94,6 +97,9 @@ impl Error {
             }
             Self::Load { .. } => {
                 Some("give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR".into())
+            }
+            Self::NotAnExport(_) => {
+                Some("choose another name; --force replaces earlier exports only".into())
             }
             Self::Exists(_) => Some("--force overwrites it".into()),
             Self::NoBook(_) => Some(

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read,
     path::{Path, PathBuf},
 };
 
@@ -66,7 +67,11 @@ pub(super) fn one(
     path: &Path,
     existing: Existing,
 ) -> Result<Exported, Error> {
+    if path.is_dir() {
+        return Err(Error::NotAnExport(path.to_owned()));
+    }
     let temporary = begin(path, existing)?;
+    check_replaceable(path)?;
     let sql = format!(
         "COPY (FROM {} WHERE ticker = {} ORDER BY {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
         table.as_str(),
@@ -75,33 +80,65 @@ pub(super) fn one(
         quoted(&temporary.to_string_lossy()),
     );
     let rows = copy(connection, &sql, &temporary)?;
-    end(&temporary, path, existing)?;
+    end(&temporary, path)?;
     Ok(Exported { table, path: path.to_owned(), rows })
 }
 
+/// Each table becomes a folder of its own, and only that is replaced.
 pub(super) fn all(
     connection: &Connection,
     tables: &[Table],
     folder: &Path,
     existing: Existing,
 ) -> Result<Vec<Exported>, Error> {
-    let temporary = begin(folder, existing)?;
-    fs::create_dir_all(&temporary).map_err(|e| write("create folder", &temporary, e))?;
+    if existing == Existing::Keep && folder.exists() {
+        return Err(Error::Exists(folder.to_owned()));
+    }
+    for table in tables {
+        check_replaceable(&folder.join(table.as_str()))?;
+    }
+    fs::create_dir_all(folder).map_err(|e| write("create folder", folder, e))?;
     let mut exported = Vec::new();
     for &table in tables {
-        let inside = temporary.join(table.as_str());
+        let path = folder.join(table.as_str());
+        let temporary = begin(&path, existing)?;
+        fs::create_dir_all(&temporary).map_err(|e| write("create folder", &temporary, e))?;
         let sql = format!(
             "COPY (SELECT *, CAST(ts AS DATE) AS date FROM {} ORDER BY {})
              TO {} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date, series), WRITE_PARTITION_COLUMNS false)",
             table.as_str(),
             order(table),
-            quoted(&inside.to_string_lossy()),
+            quoted(&temporary.to_string_lossy()),
         );
         let rows = copy(connection, &sql, &temporary)?;
-        exported.push(Exported { table, path: folder.join(table.as_str()), rows });
+        end(&temporary, &path)?;
+        exported.push(Exported { table, path, rows });
     }
-    end(&temporary, folder, existing)?;
     Ok(exported)
+}
+
+/// Only an earlier export may be replaced: a Parquet file, or a folder of nothing else.
+fn check_replaceable(path: &Path) -> Result<(), Error> {
+    if path.exists() && !is_export(path) {
+        return Err(Error::NotAnExport(path.to_owned()));
+    }
+    Ok(())
+}
+
+fn is_export(path: &Path) -> bool {
+    if path.is_dir() {
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        return entries.is_ok_and(|entries| {
+            entries.iter().all(|entry| {
+                let inside = entry.path();
+                let partition = entry.file_name().to_string_lossy().contains('=');
+                (partition || inside.is_file()) && is_export(&inside)
+            })
+        });
+    }
+    let mut magic = [0; 4];
+    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
+    read.is_ok() && magic == *b"PAR1"
 }
 
 /// Market, then time, then the order of the stream; the rest makes the order a full one.
@@ -125,8 +162,8 @@ fn begin(path: &Path, existing: Existing) -> Result<PathBuf, Error> {
     Ok(path.with_file_name(name))
 }
 
-fn end(temporary: &Path, path: &Path, existing: Existing) -> Result<(), Error> {
-    if existing == Existing::Overwrite && path.is_dir() {
+fn end(temporary: &Path, path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
         fs::remove_dir_all(path).map_err(|e| write("replace folder", path, e))?;
     }
     fs::rename(temporary, path).map_err(|e| {

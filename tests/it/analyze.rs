@@ -279,5 +279,33 @@ fn a_whole_export_lies_by_table_day_and_series() {
     );
     assert!(analyzer.export_all(&Table::ALL, &out, Existing::Keep).is_err());
     analyzer.export_all(&[Table::Bbo], &out, Existing::Overwrite).unwrap();
-    assert!(!out.join("ticker_data").exists());
+    assert!(out.join("ticker_data").exists());
+}
+
+#[test]
+fn an_export_replaces_nothing_but_an_earlier_export() {
+    let tape = spreads().file("a.jsonl");
+    let analyzer = tape.load();
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir_all(at("logs/2026-11-22")).unwrap();
+    std::fs::write(at("logs/2026-11-22/a.jsonl"), "precious").unwrap();
+    std::fs::write(at("notes.txt"), "precious").unwrap();
+    std::fs::create_dir_all(at("all/bbo")).unwrap();
+    std::fs::write(at("all/bbo/notes.txt"), "precious").unwrap();
+
+    for path in [at("logs"), at("notes.txt")] {
+        let refused = analyzer.export(A, Table::Bbo, &path, Existing::Overwrite).unwrap_err();
+        assert!(matches!(refused, Error::NotAnExport(_)), "{refused}");
+    }
+    let refused = analyzer.export_all(&Table::ALL, at("all"), Existing::Overwrite).unwrap_err();
+    assert!(matches!(refused, Error::NotAnExport(_)), "{refused}");
+    // A folder that holds other things keeps them.
+    analyzer.export_all(&[Table::Trades], folder.path(), Existing::Overwrite).unwrap();
+    analyzer.export_all(&[Table::Bbo], folder.path(), Existing::Overwrite).unwrap();
+    analyzer.export_all(&[Table::Bbo], folder.path(), Existing::Overwrite).unwrap();
+    for name in ["logs/2026-11-22/a.jsonl", "notes.txt", "all/bbo/notes.txt"] {
+        assert_eq!(std::fs::read_to_string(at(name)).unwrap(), "precious");
+    }
+    assert!(at("bbo").is_dir() && at("trades").is_dir());
 }
