@@ -247,7 +247,7 @@ mod tests {
             for first in kinds {
                 for second in kinds {
                     let nest = |kind: fn((&'static str, &'static str)) -> &'static str| {
-                        let of = |n: usize| kind(if n % 2 == 0 { first } else { second });
+                        let of = |n: usize| kind(if n.is_multiple_of(2) { first } else { second });
                         (0..depth).map(of).collect::<Vec<_>>()
                     };
                     let (open, mut close) = (nest(|kind| kind.0), nest(|kind| kind.1));

@@ -266,4 +266,36 @@ mod tests {
         assert_eq!(archive.foreign, [at("2026-11-22/b-0000.jsonl.zst.tmp"), at("notes.txt")]);
         assert!(matches!(Archive::open(at("nowhere")), Err(Error::NoFolder(_))));
     }
+
+    #[test]
+    fn what_one_listing_missed_is_kept_where_it_is_now_or_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let mut listing = Listing::of(folder.path()).unwrap();
+        for (from, to) in [("b.jsonl", "b.sealed.jsonl"), ("c.jsonl", "c.jsonl.zst")] {
+            fs::rename(at(from), at(to)).unwrap();
+        }
+        fs::remove_file(at("d.jsonl")).unwrap();
+        listing.renew(Listing::default()).unwrap();
+        let found: Vec<_> = listing.segments.values().map(|s| (s.stem(), s.layout)).collect();
+        assert_eq!(
+            found,
+            [
+                ("a".into(), Layout::Open),
+                ("b".into(), Layout::Sealed),
+                ("c".into(), Layout::Compressed),
+            ]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_an_error_and_not_a_file_that_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a.jsonl")).unwrap();
+        assert!(matches!(Archive::open(folder.path()), Err(Error::Folder { .. })));
+    }
 }

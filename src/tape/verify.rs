@@ -535,21 +535,21 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let file = record(folder.path(), &[], true).remove(1);
             fs::write(&file, &rubbish).unwrap();
-            let proof = proof(folder.path());
-            assert_eq!(proof.segments[1].state, SegmentState::Damaged, "{proof:?}");
-            assert_eq!(proof.segments[1].session.as_deref(), Some("3f9a1c07be52"));
+            let found = proof(folder.path());
+            assert_eq!(found.segments[1].state, SegmentState::Damaged, "{found:?}");
+            assert_eq!(found.segments[1].session.as_deref(), Some("3f9a1c07be52"));
             fs::remove_file(&file).unwrap();
             let compressed = file.with_file_name("19700101T000000Z-3f9a1c07be52-0001.jsonl.zst");
             for bytes in [zstd::encode_all(&*rubbish, 3).unwrap(), rubbish] {
                 fs::write(&compressed, bytes).unwrap();
-                assert!(super::tests::proof(folder.path()).is_damaged());
+                assert!(proof(folder.path()).is_damaged());
             }
             // Nobody promised that another recorder's file ends in a closing line.
             fs::rename(&compressed, compressed.with_file_name("KXA-0001.jsonl.zst")).unwrap();
             fs::write(folder.path().join("KXA-0002.sealed.jsonl"), "").unwrap();
             let foreign = compressed.with_file_name("KXA-0001.jsonl.zst");
             fs::write(foreign, zstd::encode_all(&b"\n"[..], 3).unwrap()).unwrap();
-            assert!(!super::tests::proof(folder.path()).is_damaged());
+            assert!(!proof(folder.path()).is_damaged());
         }
     }
 
