@@ -81,11 +81,15 @@ fn print(out: &mut impl Write, proof: &Proof) -> io::Result<()> {
     for missing in &proof.missing {
         writeln!(out, "missing   {missing}")?;
     }
+    for unended in &proof.unended {
+        writeln!(out, "no end    {unended}")?;
+    }
     for hole in &proof.holes {
         let known = match (hole.found, hole.declared) {
             (true, true) => "declared",
             (true, false) if proof.contradicts(hole) => "UNDECLARED",
             (true, false) => "found",
+            (false, _) if hole.last => "declared, and nothing after it",
             (false, _) => "DECLARED BUT NOT FOUND",
         };
         writeln!(

@@ -29,7 +29,7 @@ pub(super) fn top_level<'a>(text: &'a str, mut found: impl FnMut(&'a str, &'a st
                 let [b'"', name @ ..] = rest else { return None };
                 let after_name = string(name)?;
                 let before = colon(after_name)?;
-                let after = value(before, 0)?;
+                let after = value(before, 1)?;
                 let name = between(name, after_name);
                 found(name.strip_suffix('"').unwrap_or(name), between(before, after));
                 match space(after) {
@@ -242,11 +242,22 @@ mod tests {
 
     #[test]
     fn a_frame_may_be_as_deep_as_serde_json_reads_a_line_around_it() {
+        let kinds = [("[", "]"), (r#"{"a":"#, "}"), (r#"{"a":1,"b":[0,"#, "]}")];
         for depth in 1..200 {
-            let text = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-            let line: Result<serde_json::Value, _> =
-                serde_json::from_str(&format!(r#"{{"frame":{text}}}"#));
-            assert_eq!(accepts(&text), line.is_ok(), "{depth}");
+            for first in kinds {
+                for second in kinds {
+                    let nest = |kind: fn((&'static str, &'static str)) -> &'static str| {
+                        let of = |n: usize| kind(if n.is_multiple_of(2) { first } else { second });
+                        (0..depth).map(of).collect::<Vec<_>>()
+                    };
+                    let (open, mut close) = (nest(|kind| kind.0), nest(|kind| kind.1));
+                    close.reverse();
+                    let text = format!("{}0{}", open.concat(), close.concat());
+                    let line: Result<serde_json::Value, _> =
+                        serde_json::from_str(&format!(r#"{{"frame":{text}}}"#));
+                    assert_eq!(accepts(&text), line.is_ok(), "{depth} {text}");
+                }
+            }
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::{
     collections::BTreeMap,
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
-use super::Error;
+use super::{Error, Reader};
 
 /// The segments of a log folder, in the order of their names.
 #[derive(Debug, Clone)]
@@ -41,7 +42,52 @@ pub enum Layout {
     Compressed,
 }
 
+impl Layout {
+    /// In the order in which a segment passes through them.
+    const ALL: [Self; 3] = [Self::Open, Self::Sealed, Self::Compressed];
+
+    const fn ending(self) -> &'static str {
+        match self {
+            Self::Open => ".jsonl",
+            Self::Sealed => ".sealed.jsonl",
+            Self::Compressed => ".jsonl.zst",
+        }
+    }
+}
+
 impl Segment {
+    /// Opens the segment, also where it was sealed or compressed since it was listed: then the
+    /// reader's path and [`Self::layout_of`] tell how far it has come.
+    ///
+    /// # Errors
+    /// [`Error::Segment`] when it cannot be opened or is gone in every layout.
+    pub fn open(&self) -> Result<Reader, Error> {
+        let mut result = Reader::open(&self.path);
+        for path in self.later_paths() {
+            if !result.as_ref().is_err_and(Error::is_not_found) {
+                break;
+            }
+            result = Reader::open(&path).or_else(|error| {
+                // Where it is nowhere, the name that was listed says more.
+                if error.is_not_found() { result } else { Err(error) }
+            });
+        }
+        result
+    }
+
+    /// The layout that a file's name stands for.
+    #[must_use]
+    pub fn layout_of(path: &Path) -> Option<Layout> {
+        split_name(path).map(|(_, layout)| layout)
+    }
+
+    /// Where the segment is found once it has moved on. It only ever goes forward, so whoever
+    /// looks in this order finds it, however fast it goes.
+    fn later_paths(&self) -> impl Iterator<Item = PathBuf> {
+        let later = Layout::ALL.into_iter().filter(|layout| *layout > self.layout);
+        later.map(|layout| self.path.with_file_name(self.stem() + layout.ending()))
+    }
+
     /// The file's name without its endings: what a segment is called in every layout.
     #[must_use]
     pub fn stem(&self) -> String {
@@ -53,7 +99,8 @@ impl Archive {
     /// Lists a log folder and the folders in it, but for the lake and hidden ones.
     ///
     /// Where a segment lies in two layouts, as after a crash while compressing, the further one
-    /// counts. A single file may be given in place of a folder.
+    /// counts. A single file may be given in place of a folder. Segments may be begun, sealed and
+    /// compressed meanwhile.
     ///
     /// # Errors
     /// [`Error::NoFolder`] and [`Error::Folder`].
@@ -62,36 +109,22 @@ impl Archive {
         if !folder.exists() {
             return Err(Error::NoFolder(folder.to_owned()));
         }
-        let mut found: BTreeMap<(PathBuf, String), Segment> = BTreeMap::new();
-        let mut foreign = Vec::new();
-        let mut pending = vec![folder.to_owned()];
-        while let Some(path) = pending.pop() {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let inside = path != folder;
-            if inside && (name.starts_with('.') || name == "lake") {
-                continue;
-            }
-            let status = fs::metadata(&path).map_err(|e| Error::folder("look into", &path, e))?;
-            if status.is_dir() {
-                let list = fs::read_dir(&path).map_err(|e| Error::folder("list", &path, e))?;
-                for entry in list {
-                    pending.push(entry.map_err(|e| Error::folder("list", &path, e))?.path());
-                }
-                continue;
-            }
-            let Some((stem, layout)) = split_name(&path) else {
-                foreign.push(path);
-                continue;
-            };
-            let key = (path.parent().map(Path::to_owned).unwrap_or_default(), stem);
-            let segment = Segment { layout, bytes: status.len(), path };
-            match found.get(&key) {
-                Some(other) if other.layout > layout => {}
-                _ => drop(found.insert(key, segment)),
+        let mut listing = Listing::of(folder)?;
+        // A file that is renamed while its folder is listed may be listed under neither name.
+        for _ in 1..LISTINGS_MAX {
+            let again = Listing::of(folder)?;
+            let settled = again.segments.keys().eq(listing.segments.keys());
+            listing.renew(again)?;
+            if settled {
+                break;
             }
         }
-        foreign.sort();
-        Ok(Self { folder: folder.to_owned(), segments: found.into_values().collect(), foreign })
+        listing.foreign.sort();
+        Ok(Self {
+            folder: folder.to_owned(),
+            segments: listing.segments.into_values().collect(),
+            foreign: listing.foreign,
+        })
     }
 
     /// Bytes on disk of all segments.
@@ -101,14 +134,96 @@ impl Archive {
     }
 }
 
+/// So often a folder is listed until two listings agree.
+const LISTINGS_MAX: usize = 5;
+
+/// What one walk through a folder sees.
+#[derive(Default)]
+struct Listing {
+    /// By folder and stem.
+    segments: BTreeMap<(PathBuf, String), Segment>,
+    foreign: Vec<PathBuf>,
+}
+
+impl Listing {
+    fn of(folder: &Path) -> Result<Self, Error> {
+        let mut listing = Self::default();
+        let mut pending = vec![folder.to_owned()];
+        while let Some(path) = pending.pop() {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let inside = path != folder;
+            if inside && (name.starts_with('.') || name == "lake") {
+                continue;
+            }
+            match fs::metadata(&path) {
+                Ok(status) if status.is_dir() => {
+                    let list = fs::read_dir(&path).map_err(|e| Error::folder("list", &path, e))?;
+                    for entry in list {
+                        pending.push(entry.map_err(|e| Error::folder("list", &path, e))?.path());
+                    }
+                }
+                Ok(status) => listing.add(path, status.len()),
+                // A link to nowhere has not moved, it is broken.
+                Err(e) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => {
+                    listing.add_moved(path)?;
+                }
+                Err(e) => return Err(Error::folder("look into", &path, e)),
+            }
+        }
+        Ok(listing)
+    }
+
+    fn add(&mut self, path: PathBuf, bytes: u64) {
+        let Some((stem, layout)) = split_name(&path) else {
+            self.foreign.push(path);
+            return;
+        };
+        let key = (path.parent().map(Path::to_owned).unwrap_or_default(), stem);
+        match self.segments.get(&key) {
+            Some(other) if other.layout > layout => {}
+            _ => drop(self.segments.insert(key, Segment { path, layout, bytes })),
+        }
+    }
+
+    /// Adds a segment that was sealed or compressed since it was listed; one that was removed, and
+    /// other files, are no longer there.
+    fn add_moved(&mut self, path: PathBuf) -> Result<(), Error> {
+        let Some(layout) = Segment::layout_of(&path) else { return Ok(()) };
+        let listed = Segment { path, layout, bytes: 0 };
+        for path in listed.later_paths() {
+            match fs::metadata(&path) {
+                Ok(status) => {
+                    self.add(path, status.len());
+                    break;
+                }
+                Err(e) if e.kind() == ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::folder("look into", &path, e)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a later walk's place, and keeps what that one missed and is still there.
+    fn renew(&mut self, later: Self) -> Result<(), Error> {
+        let before = std::mem::replace(self, later);
+        for (key, segment) in before.segments {
+            if self.segments.contains_key(&key) {
+                continue;
+            }
+            match fs::metadata(&segment.path) {
+                Ok(status) => self.add(segment.path, status.len()),
+                Err(_) => self.add_moved(segment.path)?,
+            }
+        }
+        Ok(())
+    }
+}
+
 fn split_name(path: &Path) -> Option<(String, Layout)> {
     let name = path.file_name()?.to_str()?;
-    for (ending, layout) in [
-        (".sealed.jsonl", Layout::Sealed),
-        (".jsonl.zst", Layout::Compressed),
-        (".jsonl", Layout::Open),
-    ] {
-        if let Some(stem) = name.strip_suffix(ending) {
+    // `.sealed.jsonl` before `.jsonl`.
+    for layout in [Layout::Sealed, Layout::Compressed, Layout::Open] {
+        if let Some(stem) = name.strip_suffix(layout.ending()) {
             return (!stem.is_empty()).then(|| (stem.to_owned(), layout));
         }
     }
@@ -150,5 +265,37 @@ mod tests {
         );
         assert_eq!(archive.foreign, [at("2026-11-22/b-0000.jsonl.zst.tmp"), at("notes.txt")]);
         assert!(matches!(Archive::open(at("nowhere")), Err(Error::NoFolder(_))));
+    }
+
+    #[test]
+    fn what_one_listing_missed_is_kept_where_it_is_now_or_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for name in ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let mut listing = Listing::of(folder.path()).unwrap();
+        for (from, to) in [("b.jsonl", "b.sealed.jsonl"), ("c.jsonl", "c.jsonl.zst")] {
+            fs::rename(at(from), at(to)).unwrap();
+        }
+        fs::remove_file(at("d.jsonl")).unwrap();
+        listing.renew(Listing::default()).unwrap();
+        let found: Vec<_> = listing.segments.values().map(|s| (s.stem(), s.layout)).collect();
+        assert_eq!(
+            found,
+            [
+                ("a".into(), Layout::Open),
+                ("b".into(), Layout::Sealed),
+                ("c".into(), Layout::Compressed),
+            ]
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nowhere_is_an_error_and_not_a_file_that_moved() {
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a.jsonl")).unwrap();
+        assert!(matches!(Archive::open(folder.path()), Err(Error::Folder { .. })));
     }
 }

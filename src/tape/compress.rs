@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, Seal, seal::Digester};
+use super::{Error, Seal, seal::Digester, segment::sync_folder};
 
 const LEVEL: i32 = 3;
 
@@ -29,7 +29,11 @@ pub fn compress(sealed: &Path, seal: &Seal) -> Result<PathBuf, Error> {
         }
         return Err(Error::segment("compress", sealed, source));
     }
+    // The copy's name must survive a power cut before the original may go.
+    let folder = target.parent().unwrap_or(Path::new(""));
+    sync_folder(folder)?;
     fs::remove_file(sealed).map_err(|e| Error::segment("remove the original of", sealed, e))?;
+    sync_folder(folder)?;
     Ok(target)
 }
 

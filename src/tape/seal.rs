@@ -17,6 +17,9 @@ pub struct Seal {
     /// XXH3 of those bytes, 128 bits in hex: `head -n -1 FILE | xxh128sum` gives the same. Finds
     /// any damage; it is no defence against somebody who forges a recording.
     pub xxh128: String,
+    /// Whether the session ends here: no further segment of it was begun.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub end: bool,
 }
 
 /// Counts and digests a segment's bytes as they pass.
@@ -78,6 +81,7 @@ impl Sealer {
             frames: self.frames,
             bytes: self.bytes,
             xxh128: self.digest.hex(),
+            end: false,
         }
     }
 }

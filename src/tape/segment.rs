@@ -22,6 +22,22 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// The session and the number in a segment's name without its ending, if the name is one of
+    /// ours: `20261122T144343Z-3f9a1c07be52-0000`.
+    pub(super) fn parse(stem: &str) -> Option<(&str, u32)> {
+        let mut parts = stem.split('-');
+        let (start, session, number) = (parts.next()?, parts.next()?, parts.next()?);
+        let (day, time) = start.strip_suffix('Z')?.split_once('T')?;
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let hex = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        let ours = parts.next().is_none()
+            && (day.len(), time.len(), session.len()) == (8, 6, 12)
+            && number.len() >= 4
+            && [day, time, number].into_iter().all(digits)
+            && session.bytes().all(hex);
+        if ours { Some((session, number.parse().ok()?)) } else { None }
+    }
+
     /// `2026-11-22/20261122T144343Z-3f9a1c07be52-0000`, without an ending.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -52,7 +68,11 @@ impl SegmentWriter {
     pub fn create(folder: &Path, stamp: &Stamp) -> Result<Self, Error> {
         let stem = folder.join(stamp.path());
         let day = stem.parent().unwrap_or(folder);
+        let changed = parents_to_make(day);
         fs::create_dir_all(day).map_err(|e| Error::folder("create", day, e))?;
+        for parent in changed {
+            sync_folder(parent)?;
+        }
         let path = with_ending(&stem, ".jsonl");
         let file = OpenOptions::new()
             .write(true)
@@ -85,12 +105,26 @@ impl SegmentWriter {
             .map_err(|e| Error::segment("sync", &self.path, e))
     }
 
-    /// Writes the closing line, syncs, and renames the file to `.sealed.jsonl`.
+    /// Writes the closing line, syncs, and renames the file to `.sealed.jsonl`. The session goes on
+    /// in another segment.
     ///
     /// # Errors
     /// [`Error::Segment`]; the file then stays an open one, which reads up to where it is whole.
-    pub fn seal(mut self, recv_ns: i64) -> Result<(PathBuf, Seal), Error> {
-        let seal = self.sealer.seal();
+    pub fn seal(self, recv_ns: i64) -> Result<(PathBuf, Seal), Error> {
+        self.close(recv_ns, false)
+    }
+
+    /// Like [`Self::seal`], for the session's last segment: its closing line says that no other
+    /// follows.
+    ///
+    /// # Errors
+    /// Those of [`Self::seal`].
+    pub fn seal_last(self, recv_ns: i64) -> Result<(PathBuf, Seal), Error> {
+        self.close(recv_ns, true)
+    }
+
+    fn close(mut self, recv_ns: i64, end: bool) -> Result<(PathBuf, Seal), Error> {
+        let seal = Seal { end, ..self.sealer.seal() };
         let mut line = Vec::new();
         write_event(&mut line, recv_ns, None, &Event::Closed(seal.clone()));
         self.file.write_all(&line).map_err(|e| Error::segment("write", &self.path, e))?;
@@ -128,12 +162,21 @@ fn with_ending(stem: &Path, ending: &str) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Makes a new or renamed entry of a folder survive a power cut.
-fn sync_folder(folder: &Path) -> Result<(), Error> {
+/// The folders that get a new entry when `folder` is made, the outermost first.
+fn parents_to_make(folder: &Path) -> Vec<&Path> {
+    let missing = folder.ancestors().take_while(|at| !at.as_os_str().is_empty() && !at.exists());
+    let mut parents: Vec<_> = missing.filter_map(Path::parent).collect();
+    parents.reverse();
+    parents
+}
+
+/// Makes a new, renamed or removed entry of a folder survive a power cut.
+pub(super) fn sync_folder(folder: &Path) -> Result<(), Error> {
     // Windows has no handle to a folder that could be synced.
     if cfg!(windows) {
         return Ok(());
     }
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
     File::open(folder).and_then(|f| f.sync_all()).map_err(|e| Error::folder("sync", folder, e))
 }
 
@@ -180,5 +223,54 @@ mod tests {
         assert!(error.to_string().starts_with("create log segment"), "{error}");
         drop(first);
         SegmentWriter::create(folder.path(), &stamp(1)).unwrap();
+    }
+
+    #[test]
+    fn only_the_last_closing_line_ends_the_session() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = SegmentWriter::create(folder.path(), &stamp(0)).unwrap();
+        let (path, seal) = first.seal(1).unwrap();
+        assert!(!seal.end);
+        assert!(!fs::read_to_string(path).unwrap().contains("end"));
+        let last = SegmentWriter::create(folder.path(), &stamp(1)).unwrap();
+        let (path, seal) = last.seal_last(1).unwrap();
+        assert!(fs::read_to_string(path).unwrap().ends_with(",\"end\":true}\n"));
+        assert!(seal.end);
+    }
+
+    #[test]
+    fn our_names_are_told_from_others() {
+        let own = stamp(12_345).path();
+        let name = own.file_name().unwrap().to_str().unwrap();
+        assert_eq!(Stamp::parse(name), Some(("3f9a1c07be52", 12_345)));
+        for other in [
+            "",
+            "KXA-0001",
+            "20261122T144343Z-3f9a1c07be52",
+            "20261122T144343Z-3f9a1c07be52-001",
+            "20261122T144343Z-3f9a1c07be5-0001",
+            "2026112T144343Z-3f9a1c07be52-0001",
+            "20261122T144343Z-3f9a1c07be52-0001-1",
+            "20261122T144343Z-3f9a1c07be5g-0001",
+            "20261122T144343-3f9a1c07be52-0001",
+            "2026112ZT144343Z-3f9a1c07be52-0001",
+            "20261122T144343Z-3f9a1c07be52-99999999999",
+        ] {
+            assert_eq!(Stamp::parse(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn every_folder_with_a_new_entry_is_synced() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        assert!(parents_to_make(folder.path()).is_empty());
+        assert_eq!(parents_to_make(&at("day")), [folder.path()]);
+        assert_eq!(parents_to_make(&at("a/b/day")), [folder.path(), &at("a"), &at("a/b")]);
+        assert_eq!(
+            parents_to_make(Path::new("no-such/day")),
+            [Path::new(""), Path::new("no-such")]
+        );
+        sync_folder(Path::new("")).unwrap();
     }
 }
