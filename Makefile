@@ -18,7 +18,7 @@ build: setup
 	$(CARGO) build --release
 
 demo: setup
-	@scripts/demo.sh $(DEMO)
+	@scripts/demo.sh '$(DEMO)'
 
 test: setup
 	$(CARGO) test --release --all-targets
@@ -33,4 +33,5 @@ lint: setup
 ci: lint test
 
 clean:
-	rm -rf $(DEMO) target
+	@scripts/demo.sh '$(DEMO)' --clean
+	rm -rf target

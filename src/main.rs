@@ -5,13 +5,8 @@ mod cli;
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
-    match dotenvy::dotenv() {
-        Ok(_) => {}
-        Err(error) if error.not_found() => {}
-        Err(error) => {
-            let error = anyhow::Error::new(error).context("read `.env`");
-            return cli::failure::report(&error.into(), &mut io::stderr());
-        }
+    if let Err(failure) = cli::dotenv::load() {
+        return cli::failure::report(&failure, &mut io::stderr());
     }
     let cli = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,

@@ -5,7 +5,7 @@ use std::{env, fs, path::Path};
 use anyhow::{Context, anyhow};
 use kalshi_orderbook::protocol::{Credentials, KeyError};
 
-use super::failure::Failure;
+use super::failure::{Failure, PEM_START};
 
 const HOW_TO: &str = "put KALSHI_KEY_ID and KALSHI_PRIVATE_KEY_PATH into the environment or `.env` \
                       (see .env.example); a read-only key is enough\n\
@@ -18,7 +18,11 @@ pub(crate) fn load() -> Result<Credentials, Failure> {
     };
     let (pem, source) = match (variable("KALSHI_PRIVATE_KEY_PATH"), variable("KALSHI_PRIVATE_KEY"))
     {
-        (Some(path), _) => (read_file(Path::new(&path))?, format!("key file `{path}`")),
+        // The key itself, where the path to it was asked for.
+        (Some(pem), _) if pem.contains(PEM_START) => {
+            (pem, "key in KALSHI_PRIVATE_KEY_PATH".to_owned())
+        }
+        (Some(path), _) => (read_file(Path::new(&path))?, format!("key file {}", shown(&path))),
         (None, Some(pem)) => (pem, "KALSHI_PRIVATE_KEY".to_owned()),
         (None, None) => {
             let error = anyhow!("neither KALSHI_PRIVATE_KEY_PATH nor KALSHI_PRIVATE_KEY is set");
@@ -37,12 +41,26 @@ pub(crate) fn load() -> Result<Credentials, Failure> {
     })
 }
 
+/// A path as it may be printed: not where it may be a key in the wrong place.
+fn shown(path: &str) -> String {
+    const PATH_MAX: usize = 300;
+    // How base64 of an RSA and of an Ed25519 key begins.
+    let encoded = ["MII", "MC4CAQ", "MFECAQ"].iter().any(|start| path.trim().starts_with(start));
+    let secret = encoded
+        || path.len() > PATH_MAX
+        || path.contains("PRIVATE KEY")
+        || path.trim().contains(['\n', '\r'])
+        || path.contains("\\n");
+    if secret { "named by KALSHI_PRIVATE_KEY_PATH".to_owned() } else { format!("`{path}`") }
+}
+
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.trim().is_empty())
 }
 
 fn read_file(path: &Path) -> Result<String, Failure> {
-    let what = || format!("read the key file `{}`", path.display());
+    let shown = shown(&path.to_string_lossy());
+    let what = || format!("read the key file {shown}");
     let status = fs::metadata(path).with_context(what).map_err(|error| {
         Failure::from(error).with_hint("KALSHI_PRIVATE_KEY_PATH names it; is the path right?")
     })?;
@@ -56,7 +74,9 @@ fn read_file(path: &Path) -> Result<String, Failure> {
         const READABLE_BY_ALL: u32 = 0o004;
         if status.permissions().mode() & READABLE_BY_ALL != 0 {
             let error = anyhow!("every user of this machine can read it").context(what());
-            return Err(Failure::from(error).with_hint(format!("chmod 600 {}", path.display())));
+            return Err(
+                Failure::from(error).with_hint(format!("chmod 600 {}", shown.trim_matches('`')))
+            );
         }
     }
     let bytes = fs::read(path).with_context(what)?;

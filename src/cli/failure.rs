@@ -5,6 +5,9 @@ use std::{
     process::ExitCode,
 };
 
+/// How a key in PEM begins. No text with it in it is printed.
+pub(crate) const PEM_START: &str = "-----BEGIN";
+
 /// A failure with its hint.
 #[derive(Debug)]
 pub(crate) struct Failure {
@@ -30,8 +33,15 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let hint = hint(&error);
-        Self { error, hint, code: 1 }
+        let code = if is_usage(&error) { 2 } else { 1 };
+        Self { error, hint, code }
     }
+}
+
+/// Whether the library refuses what was typed.
+fn is_usage(error: &anyhow::Error) -> bool {
+    use kalshi_orderbook::ingestor::Error;
+    matches!(error.downcast_ref(), Some(Error::NoTickers | Error::Setting { .. }))
 }
 
 /// What the library knows about a remedy.
@@ -43,18 +53,15 @@ fn hint(error: &anyhow::Error) -> Option<String> {
     error.downcast_ref::<kalshi_orderbook::ingestor::Error>()?.hint()
 }
 
-/// Prints a failure. A reader that has gone away, as `head` does, is none.
+/// Prints a failure. Standard output whose reader has gone away, as `head` does, is none; a closed
+/// pipe that is the cause of something else is.
 pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
-    let gone = |cause: &(dyn std::error::Error + 'static)| {
-        cause
-            .downcast_ref::<io::Error>()
-            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-    };
-    if failure.error.chain().any(gone) {
+    let outermost = failure.error.chain().next().and_then(|error| error.downcast_ref());
+    if outermost.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
     // Nothing is left to be done where standard error itself is closed.
-    drop(writeln!(out, "error: {:#}", failure.error));
+    drop(writeln!(out, "error: {}", safe(format!("{:#}", failure.error))));
     if let Some(hint) = &failure.hint {
         for line in hint.lines() {
             drop(writeln!(out, "hint: {line}"));
@@ -63,8 +70,21 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
     ExitCode::from(failure.code)
 }
 
+/// The text, unless it quotes a key that was put where something else belongs.
+fn safe(text: String) -> String {
+    if text.contains(PEM_START) {
+        "a private key is where it does not belong; it is not shown".to_owned()
+    } else {
+        text
+    }
+}
+
 /// Prints a usage error, or the help that was asked for.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    drop(error.print());
+    if error.to_string().contains(PEM_START) && error.use_stderr() {
+        drop(writeln!(io::stderr(), "error: {}", safe(error.to_string())));
+    } else {
+        drop(error.print());
+    }
     if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS }
 }

@@ -12,9 +12,10 @@ use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressStyle};
 use kalshi_orderbook::{
     exchange::{Exchange, ExchangeConfig},
-    ingestor::{Compression, Config, Environment, Ingestor, Progress, Summary, WsUrl},
+    ingestor::{Compression, Config, Environment, Error, Ingestor, Progress, Summary, WsUrl},
     protocol::{Channel, Credentials},
 };
+use tracing::subscriber::set_global_default;
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -23,6 +24,7 @@ use super::{
     credentials,
     failure::Failure,
     signals::Signals,
+    stdout::Stdout,
     tickers, time,
 };
 
@@ -54,11 +56,17 @@ pub(crate) struct Args {
     #[arg(long, value_enum, env = "KALSHI_ENV", default_value_t = Env::Prod)]
     env: Env,
     /// WebSocket address in place of the environment's: wss://, or ws:// on this machine
-    #[arg(long, value_name = "URL", env = "KALSHI_WS_URL")]
+    #[arg(long, value_name = "URL", env = "KALSHI_WS_URL", hide_env_values = true)]
     ws_url: Option<WsUrl>,
     /// Channels to subscribe to
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', default_value = DEFAULT_CHANNELS)]
-    channels: Vec<String>,
+    #[arg(
+        long,
+        value_name = "NAMES",
+        value_delimiter = ',',
+        value_parser = channel,
+        default_value = DEFAULT_CHANNELS
+    )]
+    channels: Vec<Channel>,
     /// Connections to spread the markets over [default: one per 100 markets, at most 10]
     #[arg(long, value_name = "N")]
     connections: Option<usize>,
@@ -106,10 +114,21 @@ enum Compress {
     None,
 }
 
+fn channel(name: &str) -> Result<Channel, &'static str> {
+    match name.trim() {
+        "" => Err("a channel has a name"),
+        name => Ok(Channel::parse(name)),
+    }
+}
+
 pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
     start_log(common, args.debug)?;
-    let mut config = config(common, &args)?;
+    let mut config = config(common, &args);
     config.tickers = tickers::gather(&args.tickers, args.tickers_file.as_deref())?;
+    // Told before a key is asked for.
+    if config.tickers.is_empty() && config.channels.iter().any(Channel::takes_markets) {
+        return Err(Error::NoTickers.into());
+    }
     let runtime = tokio::runtime::Runtime::new().context("start the runtime")?;
     let duration = args.duration.and_then(|ns| u64::try_from(ns).ok()).map(Duration::from_nanos);
     let recorded = runtime.block_on(async {
@@ -196,23 +215,21 @@ async fn show(progress: Progress) {
     }
 }
 
-fn config(common: &Common, args: &Args) -> Result<Config, Failure> {
+fn config(common: &Common, args: &Args) -> Config {
     let environment = match args.env {
         Env::Prod => Environment::Prod,
         Env::Demo => Environment::Demo,
         Env::Sandbox => Environment::Sandbox,
     };
     let defaults = Config::default();
-    let at_least_one = |flag: &str, value: u64| match value {
-        0 => Err(Failure::usage(format!("{flag} must be at least 1"))),
-        value => Ok(value),
-    };
-    at_least_one("--queue", args.queue.into())?;
-    at_least_one("--connections", args.connections.map_or(1, |n| n as u64))?;
-    let megabytes = at_least_one("--segment-mb", args.segment_mb)?;
-    let minutes = at_least_one("--segment-minutes", args.segment_minutes)?;
-    Ok(Config {
-        channels: args.channels.iter().map(|name| Channel::parse(name.trim())).collect(),
+    let mut channels = Vec::new();
+    for channel in &args.channels {
+        if !channels.contains(channel) {
+            channels.push(channel.clone());
+        }
+    }
+    Config {
+        channels,
         log_dir: common.log_dir.clone(),
         environment,
         url: args.ws_url.clone().or_else(|| environment.ws_url()).unwrap_or(defaults.url),
@@ -220,33 +237,44 @@ fn config(common: &Common, args: &Args) -> Result<Config, Failure> {
         queue_messages: args.queue,
         flush: Duration::from_millis(args.flush_ms),
         sync: Duration::from_millis(args.sync_ms),
-        segment_bytes: megabytes.saturating_mul(1_000_000),
-        segment_age: Duration::from_secs(minutes.saturating_mul(60)),
+        segment_bytes: args.segment_mb.saturating_mul(1_000_000),
+        segment_age: Duration::from_secs(args.segment_minutes.saturating_mul(60)),
         compression: match args.compress {
             Compress::Zstd => Compression::Zstd,
             Compress::None => Compression::None,
         },
         tickers: Vec::new(),
         limits: defaults.limits,
-    })
+    }
 }
 
 fn start_log(common: &Common, debug: bool) -> Result<(), Failure> {
-    let level = if debug { "info,kalshi_orderbook=debug,kalshi::frame=debug" } else { "info" };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let chosen = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|chosen| !chosen.trim().is_empty() && EnvFilter::try_new(chosen).is_ok());
+    let mut level = chosen.unwrap_or_else(|| "info".to_owned());
+    if debug {
+        level.push_str(",kalshi_orderbook=debug,kalshi::frame=debug");
+    }
+    // A standard error that is gone must not stop a recording: its failures are not told on it.
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::new(level))
+        .with_writer(io::stderr)
+        .log_internal_errors(false);
+    // Set as it is, and not by `try_init`, which would let the libraries' own log in as well: at
+    // trace level that of the WebSocket has the request with key id and signature.
     let started = match common.log_format {
-        LogFormat::Json => log.json().try_init(),
-        LogFormat::Text => log
-            .with_target(false)
-            .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
-            .try_init(),
+        LogFormat::Json => set_global_default(log.json().finish()),
+        LogFormat::Text => {
+            let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+            set_global_default(log.with_target(false).with_ansi(colours).finish())
+        }
     };
-    started.map_err(|error| anyhow::anyhow!(error).context("start the log").into())
+    Ok(started.context("start the log")?)
 }
 
 fn print(common: &Common, summary: &Summary) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    let mut out = Stdout::lock();
     if common.format == Some(Format::Json) {
         serde_json::to_writer(&mut out, summary).map_err(io::Error::from)?;
         writeln!(out)?;
@@ -256,5 +284,5 @@ fn print(common: &Common, summary: &Summary) -> Result<(), Failure> {
             writeln!(out, "tape         {}", file.display())?;
         }
     }
-    Ok(())
+    Ok(out.flush()?)
 }

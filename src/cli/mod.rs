@@ -1,6 +1,8 @@
 //! What is typed. One file a subcommand; they call the library's public interface only.
 
+pub(crate) mod dotenv;
 pub(crate) mod failure;
+mod stdout;
 mod common;
 mod time;
 #[cfg(feature = "duckdb")]

@@ -1,6 +1,6 @@
 //! Answers on standard output: tables for reading, CSV and JSON for programs.
 
-use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use kalshi_orderbook::analysis::arrow::{
@@ -14,6 +14,7 @@ use super::{
     Common,
     common::{Format, LogFormat},
     failure::Failure,
+    stdout::Stdout,
 };
 
 /// The format asked for, else what suits where the output goes.
@@ -22,8 +23,8 @@ pub(crate) fn format(common: &Common) -> Format {
     common.format.unwrap_or(fitting)
 }
 
-pub(crate) fn stdout() -> BufWriter<StdoutLock<'static>> {
-    BufWriter::new(io::stdout().lock())
+pub(crate) fn stdout() -> BufWriter<Stdout> {
+    BufWriter::new(Stdout::lock())
 }
 
 /// Prints a warning on standard error.
@@ -74,7 +75,10 @@ fn csv<R: Serialize>(rows: &[R]) -> Result<Vec<u8>, Failure> {
 pub(crate) fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    let rows: Vec<_> = rows.collect();
+    let mut rows: Vec<_> = rows.collect();
+    for column in 0..header.len() {
+        shorten(rows.iter_mut().filter_map(|row| row.get_mut(column)).collect());
+    }
     let numeric = |text: &String| text.is_empty() || text.parse::<f64>().is_ok();
     let right: Vec<bool> = (0..header.len())
         .map(|column| rows.iter().filter_map(|row| row.get(column)).all(numeric))
@@ -88,6 +92,25 @@ pub(crate) fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>
         }
     }
     table
+}
+
+/// Fractions with more digits than anyone reads lose them, and the column then lines up.
+fn shorten(column: Vec<&mut String>) {
+    const DIGITS: usize = 6;
+    let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
+    let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
+    let fractions = |text: &String| text.is_empty() || fraction(text).is_some() && number(text);
+    let long = |text: &String| fraction(text).is_some_and(|digits| digits > DIGITS);
+    let all = column.iter().all(|text| fractions(text));
+    if !all || !column.iter().any(|text| long(text)) {
+        return;
+    }
+    for text in column {
+        if let Ok(value) = text.parse::<f64>() {
+            let small = value != 0.0 && value.abs() < 1e-4;
+            *text = if small { format!("{value:.3e}") } else { format!("{value:.DIGITS$}") };
+        }
+    }
 }
 
 /// Prints the result of a query.

@@ -1,11 +1,12 @@
 //! What asks the program to stop.
 
-/// Completes at the next SIGINT (Ctrl-C) or, on Unix, SIGTERM or SIGHUP.
+/// Completes at the next SIGINT (Ctrl-C) or, on Unix, SIGTERM. Not at SIGHUP: listening to it would
+/// undo `nohup`, which ignores it.
 ///
 /// Made before the work starts, so that no signal is missed between.
 pub(crate) struct Signals {
     #[cfg(unix)]
-    unix: [tokio::signal::unix::Signal; 3],
+    unix: [tokio::signal::unix::Signal; 2],
 }
 
 impl Signals {
@@ -13,9 +14,8 @@ impl Signals {
     #[cfg(unix)]
     pub(crate) fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
-        let [interrupt, terminate, hangup] = kinds.map(signal);
-        Ok(Self { unix: [interrupt?, terminate?, hangup?] })
+        let [interrupt, terminate] = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+        Ok(Self { unix: [interrupt?, terminate?] })
     }
 
     /// Starts listening. Needs a running tokio.
@@ -27,11 +27,10 @@ impl Signals {
     /// The next signal.
     #[cfg(unix)]
     pub(crate) async fn next(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.unix;
+        let [interrupt, terminate] = &mut self.unix;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
         }
     }
 

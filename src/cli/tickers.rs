@@ -10,14 +10,14 @@ use std::{
 use anyhow::Context;
 use kalshi_orderbook::protocol::Ticker;
 
-use super::failure::Failure;
+use super::failure::{Failure, PEM_START};
 
 const HINT: &str = "give tickers as arguments, with --tickers-file FILE, or on standard input: \
                     `cat tickers.txt | kalshi ingest`";
 /// Of a wrong file, this many lines are enough to see it.
 const SHOWN_MAX: usize = 5;
 
-/// The markets asked for, each once, in the order given.
+/// The markets asked for, each once, in the order given; there may be none.
 pub(crate) fn gather(arguments: &[String], file: Option<&Path>) -> Result<Vec<Ticker>, Failure> {
     let mut texts = vec![("argument", arguments.join("\n"))];
     if let Some(path) = file {
@@ -36,6 +36,9 @@ pub(crate) fn gather(arguments: &[String], file: Option<&Path>) -> Result<Vec<Ti
     let mut found = Vec::new();
     let mut wrong = Vec::new();
     for (unit, text) in &texts {
+        if text.contains(PEM_START) {
+            return Err(Failure::usage("the tickers are a private key").with_hint(HINT));
+        }
         parse(unit, text, &mut found, &mut wrong);
     }
     if !wrong.is_empty() {
@@ -43,9 +46,6 @@ pub(crate) fn gather(arguments: &[String], file: Option<&Path>) -> Result<Vec<Ti
         wrong.truncate(SHOWN_MAX);
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
         return Err(Failure::usage(format!("{}{more}", wrong.join("; "))).with_hint(HINT));
-    }
-    if found.is_empty() {
-        return Err(Failure::usage("no tickers to record").with_hint(HINT));
     }
     let mut seen = HashSet::new();
     found.retain(|ticker: &Ticker| seen.insert(ticker.clone()));

@@ -123,6 +123,11 @@ fn usage_errors_exit_with_two_and_help_teaches() {
         vec!["analyze", "spread", A, "--every", "0s"],
         vec!["export-parquet", A],
         vec!["--no-such-flag"],
+        vec!["ingest", A, "--channels", ""],
+        vec!["ingest", A, "--channels", "trade,,ticker"],
+        vec!["ingest", A, "--env", "sandbox", "--queue", "0"],
+        vec!["ingest", A, "--env", "sandbox", "--segment-mb", "0"],
+        vec!["ingest", "--env", "sandbox"],
     ] {
         assert_eq!(kalshi(&tape(), &args).status.code(), Some(2), "{args:?}");
     }
@@ -162,4 +167,28 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), err(&output).as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_hide_holes() {
+    let tape = tape();
+    let mut child = Command::new(assert_cmd::cargo::cargo_bin!("kalshi"))
+        .args(["analyze", "gaps", "--strict"])
+        .env("KALSHI_LOG_DIR", tape.path())
+        .current_dir(tape.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+}
+
+#[test]
+fn tables_have_digits_for_reading_and_csv_has_all() {
+    let query = "SELECT 0.024658786983854614::DOUBLE AS x UNION ALL SELECT 1.5::DOUBLE ORDER BY x";
+    let print = |format| out(&kalshi(&tape(), &["analyze", "sql", query, "--format", format]));
+    assert_eq!(print("csv"), "x\n0.024658786983854614\n1.5\n");
+    let table = print("table");
+    assert!(table.contains("0.024659") && table.contains("1.500000"), "{table}");
 }

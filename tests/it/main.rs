@@ -15,6 +15,7 @@ mod stage;
 mod ingest;
 mod faults;
 mod crash;
+mod secrets;
 #[cfg(feature = "duckdb")]
 mod tape;
 #[cfg(feature = "duckdb")]
