@@ -13,8 +13,9 @@ pub(crate) fn load() -> Result<(), Failure> {
         Err(error) if error.not_found() => Ok(()),
         // The error's own text would be the line, which may be the key.
         Err(dotenvy::Error::LineParse(text, _)) => {
-            let number = number(&text).map_or_else(String::new, |line| format!(" line {line}"));
-            let name = name(&text).map_or_else(String::new, |name| format!(" ({name})"));
+            let (number, line) = place(&text).unwrap_or_default();
+            let name = name(&line).map_or_else(String::new, |name| format!(" ({name})"));
+            let number = if number > 0 { format!(" line {number}") } else { String::new() };
             let error = anyhow!("read `.env`:{number}{name} is not NAME=\"value\"");
             Err(Failure::from(error).with_hint("put the value into double quotes"))
         }
@@ -22,13 +23,15 @@ pub(crate) fn load() -> Result<(), Failure> {
     }
 }
 
-/// The line's number, from 1. The file is looked for as it was: here, then in each folder above.
-fn number(line: &str) -> Option<usize> {
+/// The number, from 1, and the whole of the line with this text, which may be its value only. The
+/// file is looked for as it was: here, then in each folder above.
+fn place(text: &str) -> Option<(usize, String)> {
     let here = env::current_dir().ok()?;
     let path = here.ancestors().map(|folder| folder.join(".env")).find(|path| path.is_file())?;
-    let text = fs::read_to_string(path).ok()?;
-    let before = text.get(..text.find(line)?)?;
-    Some(before.matches('\n').count() + 1)
+    let file = fs::read_to_string(path).ok()?;
+    let before = file.get(..file.find(text)?)?;
+    let number = before.matches('\n').count() + 1;
+    Some((number, file.lines().nth(number - 1)?.to_owned()))
 }
 
 /// The variable's name. A part of a key is none: base64 has no underscore.

@@ -75,7 +75,7 @@ async fn neither_key_nor_signature_is_logged_or_taped() {
         let mut text = printed(&output);
         assert_eq!(output.status.code(), Some(0), "{text}");
         assert!(text.contains("orderbook_snapshot"), "--debug shows each frame: {text}");
-        let tapes = kalshi_orderbook::tape::Archive::open(&folder.path().join("logs")).unwrap();
+        let tapes = kalshi_orderbook::tape::Archive::open(folder.path().join("logs")).unwrap();
         for segment in &tapes.segments {
             text.push_str(&std::fs::read_to_string(&segment.path).unwrap());
         }
