@@ -172,7 +172,7 @@ impl Log {
             }
             if over {
                 let lines = segment.writer.lines();
-                self.seal(segment).map_err(|source| failed(source, lines))?;
+                self.seal(segment, true).map_err(|source| failed(source, lines))?;
                 self.written.queue_peak = queue.peak();
                 self.written.files = self.compressor.finish();
                 return Ok(self.written);
@@ -182,7 +182,7 @@ impl Log {
                 let lines = segment.writer.lines();
                 let next = self.open_segment().map_err(|source| failed(source, lines))?;
                 let old = std::mem::replace(&mut segment, next);
-                self.seal(old).map_err(|source| failed(source, lines))?;
+                self.seal(old, false).map_err(|source| failed(source, lines))?;
             }
         }
     }
@@ -230,9 +230,10 @@ impl Log {
         Ok(Segment { writer, born: now, synced: now, dirty: true })
     }
 
-    fn seal(&mut self, segment: Segment) -> Result<(), tape::Error> {
+    fn seal(&mut self, segment: Segment, last: bool) -> Result<(), tape::Error> {
         let recv_ns = self.clock.ns(Instant::now());
-        let (path, seal) = segment.writer.seal(recv_ns)?;
+        let writer = segment.writer;
+        let (path, seal) = if last { writer.seal_last(recv_ns) } else { writer.seal(recv_ns) }?;
         tracing::debug!(path = %path.display(), lines = seal.lines, "segment sealed");
         self.compressor.take(path, seal);
         Ok(())
