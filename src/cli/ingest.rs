@@ -115,10 +115,14 @@ enum Compress {
 }
 
 fn channel(name: &str) -> Result<Channel, &'static str> {
-    match name.trim() {
-        "" => Err("a channel has a name"),
-        name => Ok(Channel::parse(name)),
+    let channel = Channel::parse(name.trim());
+    if let Channel::Other(other) = &channel
+        && other != "multivariate_market_lifecycle"
+    {
+        return Err("the public channels are orderbook_delta, ticker, trade, market_lifecycle_v2 \
+                    and multivariate_market_lifecycle");
     }
+    Ok(channel)
 }
 
 pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {

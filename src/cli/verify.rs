@@ -17,7 +17,7 @@ use super::{Common, common::Format, failure::Failure};
 ///
 /// Reads every byte. Computes the digest and the counts of each sealed segment again, walks every
 /// sequence again, and compares the holes it finds with the ones that the recorder declared. Exits
-/// with 3 when something is wrong that was not declared.
+/// with 3 when something is wrong that was not declared; with --strict, also when there are holes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder or file in place of --log-dir
@@ -44,13 +44,14 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
     let mut out = io::stdout().lock();
     if common.format == Some(Format::Json) {
         let whole = !proof.is_damaged();
-        let json = serde_json::json!({ "whole": whole, "proof": proof });
+        let json = serde_json::json!({ "undamaged": whole, "proof": proof });
         serde_json::to_writer(&mut out, &json).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
         print(&mut out, &proof)?;
     }
-    Ok(ExitCode::from(if proof.is_damaged() { 3 } else { 0 }))
+    let holes = common.strict && !proof.holes.is_empty();
+    Ok(ExitCode::from(if proof.is_damaged() || holes { 3 } else { 0 }))
 }
 
 fn print(out: &mut impl Write, proof: &Proof) -> io::Result<()> {
@@ -115,6 +116,6 @@ fn print(out: &mut impl Write, proof: &Proof) -> io::Result<()> {
         count(SegmentState::Damaged),
         proof.segments.iter().map(|s| s.frames).sum::<u64>(),
         proof.holes.len(),
-        if proof.is_damaged() { "DAMAGED" } else { "whole" },
+        if proof.is_damaged() { "DAMAGED" } else { "undamaged" },
     )
 }

@@ -11,6 +11,7 @@ use rsa::{
     pss,
     sha2::Sha256,
     signature::{RandomizedSigner, SignatureEncoding},
+    traits::PublicKeyParts,
 };
 
 /// A key id with its private key. Neither is ever printed.
@@ -42,6 +43,9 @@ pub enum KeyError {
     /// An elliptic-curve key in SEC1 or OpenSSH's own form.
     #[error("it is in the `{0}` form; the exchange takes RSA and Ed25519 in PKCS#1 or PKCS#8")]
     Unsupported(&'static str),
+    /// An RSA key too short to be safe, or even to sign with.
+    #[error("it is an RSA key of less than 1,024 bits; the exchange makes keys of 2,048")]
+    TooShort,
     /// The PEM block does not hold a readable RSA or Ed25519 key.
     #[error("the PEM block holds no readable RSA or Ed25519 private key")]
     Malformed,
@@ -137,16 +141,15 @@ impl PrivateKey {
             .ok_or(KeyError::NotPem)?;
         match label {
             "RSA PRIVATE KEY" if pem.contains("ENCRYPTED") => Err(KeyError::Encrypted),
-            "RSA PRIVATE KEY" => {
-                RsaPrivateKey::from_pkcs1_pem(pem).map(Self::rsa).map_err(|_| KeyError::Malformed)
-            }
-            "PRIVATE KEY" => RsaPrivateKey::from_pkcs8_pem(pem)
-                .map(Self::rsa)
-                .or_else(|_| {
-                    ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
-                        .map(|key| Self::Ed25519(Box::new(key)))
-                })
-                .map_err(|_| KeyError::Malformed),
+            "RSA PRIVATE KEY" => RsaPrivateKey::from_pkcs1_pem(pem)
+                .map_err(|_| KeyError::Malformed)
+                .and_then(Self::rsa),
+            "PRIVATE KEY" => match RsaPrivateKey::from_pkcs8_pem(pem) {
+                Ok(key) => Self::rsa(key),
+                Err(_) => ed25519_dalek::SigningKey::from_pkcs8_pem(pem)
+                    .map(|key| Self::Ed25519(Box::new(key)))
+                    .map_err(|_| KeyError::Malformed),
+            },
             "ENCRYPTED PRIVATE KEY" => Err(KeyError::Encrypted),
             "PUBLIC KEY" | "RSA PUBLIC KEY" => Err(KeyError::NotPrivate("public key")),
             "CERTIFICATE" => Err(KeyError::NotPrivate("certificate")),
@@ -156,8 +159,12 @@ impl PrivateKey {
         }
     }
 
-    fn rsa(key: RsaPrivateKey) -> Self {
-        Self::Rsa(Box::new(pss::SigningKey::new(key)))
+    fn rsa(key: RsaPrivateKey) -> Result<Self, KeyError> {
+        const BYTES_MIN: usize = 128;
+        if key.size() < BYTES_MIN {
+            return Err(KeyError::TooShort);
+        }
+        Ok(Self::Rsa(Box::new(pss::SigningKey::new(key))))
     }
 }
 
@@ -210,11 +217,14 @@ mod tests {
     fn a_wrong_key_is_named_for_what_it_is() {
         let key = rsa_key();
         let public = key.to_public_key().to_public_key_pem(LineEnding::LF).unwrap();
+        let short = RsaPrivateKey::new(&mut rsa::rand_core::OsRng, 512).unwrap();
+        let short = short.to_pkcs8_pem(LineEnding::LF).unwrap();
         let garbled = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         for (pem, expected) in [
             ("", KeyError::NotPem),
             ("hello", KeyError::NotPem),
             (garbled, KeyError::Malformed),
+            (short.as_str(), KeyError::TooShort),
             ("-----BEGIN RSA PRIVATE KEY-----", KeyError::Malformed),
             (&public, KeyError::NotPrivate("public key")),
             ("-----BEGIN ENCRYPTED PRIVATE KEY-----\n", KeyError::Encrypted),

@@ -76,13 +76,19 @@ impl Digester<'_> {
 
     fn disconnected(&mut self, number: u32, at: i64, cause: &str) {
         let Some(conn) = self.conns.get_mut(&number) else { return };
+        // A recording that was to end is no hole in itself.
+        let wanted = cause == "stopped";
+        let end = if wanted { End::Tape } else { End::Disconnected };
         let mut markets = Vec::new();
         for stream in &mut conn.streams {
-            markets.extend(stream.close_all(at, End::Disconnected, &mut self.rows));
+            markets.extend(stream.close_all(at, end, &mut self.rows));
         }
         markets.sort_unstable();
         markets.dedup();
         conn.over = Some(("disconnected", at));
+        if wanted {
+            return;
+        }
         self.holes.add(Hole {
             declared: true,
             cause: Some(cause.to_owned()),
