@@ -43,8 +43,8 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
     bar.finish_and_clear();
     let mut out = io::stdout().lock();
     if common.format == Some(Format::Json) {
-        let whole = !proof.is_damaged();
-        let json = serde_json::json!({ "undamaged": whole, "proof": proof });
+        let undamaged = !proof.is_damaged();
+        let json = serde_json::json!({ "undamaged": undamaged, "proof": proof });
         serde_json::to_writer(&mut out, &json).map_err(io::Error::from)?;
         writeln!(out)?;
     } else {
