@@ -20,7 +20,7 @@ use super::{
     source::{Source, sources},
     table::Rows,
 };
-use crate::tape::{Archive, Reader};
+use crate::tape::Archive;
 
 /// Rows in a batch: large enough that a batch costs nothing, small enough to stay in cache.
 const BATCH_ROWS: usize = 32_768;
@@ -137,9 +137,9 @@ fn merge(
 /// Digests one source. `None` when nobody listens any more.
 fn read(source: &Source, registry: &Registry, send: impl Fn(Part) -> bool) -> Option<()> {
     let mut digester = Digester::new(registry, &source.session);
-    for path in &source.paths {
-        digester.start_segment(path);
-        let damage = match Reader::open(path) {
+    for segment in &source.segments {
+        digester.start_segment(&segment.path);
+        let damage = match segment.open() {
             Err(error) => Some(chain(&error)),
             Ok(mut reader) => loop {
                 match reader.next_line() {

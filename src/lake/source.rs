@@ -5,13 +5,13 @@ use std::{
     path::PathBuf,
 };
 
-use crate::tape::{Archive, Body, Event, Reader, Record};
+use crate::tape::{Archive, Body, Event, Record, Segment};
 
 /// The files of one session, in order; or one file of another recorder.
 #[derive(Debug, Clone)]
 pub(super) struct Source {
     pub(super) session: String,
-    pub(super) paths: Vec<PathBuf>,
+    pub(super) segments: Vec<Segment>,
 }
 
 /// Groups the files of a log folder. `known` holds what was taken before; what is met again is
@@ -20,14 +20,14 @@ pub(super) fn sources(
     archive: &Archive,
     known: &mut HashSet<String>,
 ) -> (Vec<Source>, Vec<PathBuf>) {
-    let mut sessions: BTreeMap<String, BTreeMap<u32, PathBuf>> = BTreeMap::new();
+    let mut sessions: BTreeMap<String, BTreeMap<u32, Segment>> = BTreeMap::new();
     let mut files = Vec::new();
     let mut again = Vec::new();
     for segment in &archive.segments {
         let path = segment.path.clone();
-        if let Some((session, number)) = own_session(&path) {
+        if let Some((session, number)) = own_session(segment) {
             if known.insert(format!("{session} {number}")) {
-                sessions.entry(session).or_default().insert(number, path);
+                sessions.entry(session).or_default().insert(number, segment.clone());
             } else {
                 again.push(path);
             }
@@ -43,19 +43,19 @@ pub(super) fn sources(
         if !known.insert(format!("{session} ")) {
             session = whole.with_file_name(&session).to_string_lossy().into_owned();
         }
-        files.push(Source { session, paths: vec![path] });
+        files.push(Source { session, segments: vec![segment.clone()] });
     }
     let mut sources: Vec<_> = sessions
         .into_iter()
-        .map(|(session, parts)| Source { session, paths: parts.into_values().collect() })
+        .map(|(session, parts)| Source { session, segments: parts.into_values().collect() })
         .collect();
     sources.extend(files);
     (sources, again)
 }
 
 /// The session and number of one of our segments, from its first line.
-fn own_session(path: &std::path::Path) -> Option<(String, u32)> {
-    let mut reader = Reader::open(path).ok()?;
+fn own_session(segment: &Segment) -> Option<(String, u32)> {
+    let mut reader = segment.open().ok()?;
     let line = reader.next_line().ok()??;
     let Body::Event(event) = Record::parse(line.bytes).ok()?.body else { return None };
     let Event::Session(info) = *event else { return None };
