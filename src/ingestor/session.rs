@@ -411,6 +411,14 @@ mod tests {
             Self { session: Session::new(&plan, Limits::default(), now), now }
         }
 
+        /// Connected, with every command answered.
+        fn subscribed(markets: usize) -> Self {
+            let mut scene = Self::of(markets);
+            scene.connected();
+            scene.acknowledge();
+            scene
+        }
+
         fn connected(&mut self) -> Vec<Action> {
             let mut actions = Vec::new();
             self.session.tick(self.now, &mut actions);
@@ -503,9 +511,7 @@ mod tests {
 
     #[test]
     fn a_gap_is_recorded_and_every_market_is_asked_for_again() {
-        let mut scene = Scene::of(2);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(2);
         scene.snapshot(1, 0);
         scene.snapshot(2, 1);
         scene.pass(Duration::from_secs(1));
@@ -520,9 +526,7 @@ mod tests {
 
     #[test]
     fn a_gap_in_trades_is_recorded_and_leaves_the_books_alone() {
-        let mut scene = Scene::of(1);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(1);
         scene.snapshot(1, 0);
         let actions = scene.frame(r#"{"type":"trade","sid":3,"seq":4,"msg":{}}"#);
         assert_eq!(brief(&actions), ["Record(Gap { sid: 3, expected: 1, got: 4 })"]);
@@ -531,9 +535,7 @@ mod tests {
 
     #[test]
     fn replies_count_in_the_sequence_and_repeats_are_recorded() {
-        let mut scene = Scene::of(1);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(1);
         scene.snapshot(1, 0);
         assert!(scene.frame(r#"{"type":"ok","id":5,"sid":2,"seq":2,"msg":{}}"#).is_empty());
         assert!(scene.delta(3).is_empty());
@@ -542,9 +544,7 @@ mod tests {
 
     #[test]
     fn silence_is_pinged_and_then_given_up() {
-        let mut scene = Scene::of(1);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(1);
         scene.snapshot(1, 0);
         assert_eq!(brief(&scene.pass(Duration::from_secs(10))), ["Ping"]);
         assert!(scene.pass(Duration::from_secs(5)).is_empty());
@@ -556,9 +556,7 @@ mod tests {
 
     #[test]
     fn one_dark_market_is_asked_for_again_and_all_dark_is_a_dead_connection() {
-        let mut scene = Scene::of(2);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(2);
         scene.snapshot(1, 0);
         for _ in 0..3 {
             scene.pass(Duration::from_secs(15));
@@ -568,9 +566,7 @@ mod tests {
             scene.session.alive(scene.now);
         }
 
-        let mut scene = Scene::of(2);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(2);
         scene.pass(Duration::from_secs(15));
         scene.session.alive(scene.now);
         let actions = scene.pass(Duration::from_secs(15));
@@ -580,9 +576,7 @@ mod tests {
 
     #[test]
     fn an_unknown_market_is_named() {
-        let mut scene = Scene::of(1);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(1);
         let actions = scene.frame(
             r#"{"type":"orderbook_snapshot","sid":2,"seq":1,"msg":{"market_ticker":"KX-0","market_id":""}}"#,
         );
@@ -592,9 +586,7 @@ mod tests {
     #[test]
     fn a_dead_subscription_is_made_again_and_not_at_once() {
         for code in [10, 25] {
-            let mut scene = Scene::of(2);
-            scene.connected();
-            scene.acknowledge();
+            let mut scene = Scene::subscribed(2);
             scene.snapshot(1, 0);
             scene.snapshot(2, 1);
             scene.pass(Duration::from_secs(1));
@@ -700,9 +692,7 @@ mod tests {
 
     #[test]
     fn a_dead_book_channel_is_given_up_though_other_frames_come() {
-        let mut scene = Scene::of(2);
-        scene.connected();
-        scene.acknowledge();
+        let mut scene = Scene::subscribed(2);
         scene.snapshot(1, 0);
         scene.snapshot(2, 1);
         scene.frame(r#"{"type":"error","sid":2,"seq":3,"msg":{"code":25,"msg":"m"}}"#);
