@@ -16,6 +16,7 @@ pub(super) struct Clock {
     anchor: Instant,
     anchor_ns: i64,
     stepped_ns: i64,
+    last: Instant,
     last_ns: i64,
 }
 
@@ -26,12 +27,16 @@ impl Clock {
     }
 
     fn at(anchor: Instant, anchor_ns: i64) -> Self {
-        Self { anchor, anchor_ns, stepped_ns: 0, last_ns: anchor_ns }
+        Self { anchor, anchor_ns, stepped_ns: 0, last: anchor, last_ns: anchor_ns }
     }
 
     /// The time at `now`, ns since the epoch.
     pub(super) fn ns(&mut self, now: Instant) -> i64 {
-        self.last_ns = self.last_ns.max(self.anchored(now));
+        // One time is asked for again and again, by all frames of one read.
+        if now != self.last {
+            self.last = now;
+            self.last_ns = self.last_ns.max(self.anchored(now));
+        }
         self.last_ns
     }
 
@@ -53,8 +58,11 @@ impl Clock {
     }
 
     fn anchored(&self, now: Instant) -> i64 {
-        let elapsed = now.saturating_duration_since(self.anchor).as_nanos();
-        self.anchor_ns.saturating_add(i64::try_from(elapsed).unwrap_or(i64::MAX))
+        // What arrived before the anchor may be looked at after it.
+        let ns = |later: Instant, earlier| {
+            i64::try_from(later.saturating_duration_since(earlier).as_nanos()).unwrap_or(i64::MAX)
+        };
+        self.anchor_ns.saturating_add(ns(now, self.anchor)).saturating_sub(ns(self.anchor, now))
     }
 }
 
@@ -97,6 +105,15 @@ mod tests {
             assert!(ns >= last && (ns - wall).abs() < 1_000_000, "{ns} {wall}");
             last = ns;
         }
+    }
+
+    #[test]
+    fn what_arrived_before_a_check_keeps_its_time() {
+        let start = Instant::now();
+        let mut clock = Clock::at(start, 1_000 * SECOND);
+        let at = |second| start + Duration::from_secs(second);
+        assert_eq!(clock.compare(at(2), 1_002 * SECOND), None);
+        assert_eq!(clock.ns(at(1)), 1_001 * SECOND);
     }
 
     #[test]

@@ -1,20 +1,23 @@
 //! Opening the socket: TLS, the signed upgrade, and what a refusal means.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, connect_async_tls_with_config,
+    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
-        http::{HeaderValue, Response},
+        http::{HeaderValue, Response, Uri},
         protocol::WebSocketConfig,
     },
 };
 
-use super::{clock, config::WsUrl};
+use super::{arrival::Arrival, clock, config::WsUrl};
 use crate::protocol::Credentials;
 
 /// The exchange's own limit on a message.
@@ -24,7 +27,7 @@ const REASON_CHARS_MAX: usize = 300;
 
 /// An open, accepted connection.
 pub(super) struct Connection {
-    socket: WebSocketStream<MaybeTlsStream<TcpStream>>,
+    socket: WebSocketStream<MaybeTlsStream<Arrival<TcpStream>>>,
 }
 
 /// Why no connection was made.
@@ -55,7 +58,10 @@ impl Connection {
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let tls = tls().map_err(|e| later(chain(&e)))?;
-        let connecting = connect_async_tls_with_config(request, Some(config), true, Some(tls));
+        let connecting = async {
+            let socket = connect(request.uri()).await?;
+            client_async_tls_with_config(request, socket, Some(config), Some(tls)).await
+        };
         match timeout(limit, connecting).await {
             Ok(Ok((socket, _))) => Ok(Self { socket }),
             Ok(Err(tungstenite::Error::Http(response))) => Err(refusal(&response)),
@@ -70,6 +76,11 @@ impl Connection {
     /// Cancel-safe: what was read stays in the socket's buffer.
     pub(super) async fn next(&mut self) -> Option<Result<Message, tungstenite::Error>> {
         self.socket.next().await
+    }
+
+    /// When the bytes that end the last message arrived, or later bytes in the same read.
+    pub(super) fn arrived(&self) -> Instant {
+        self.socket.get_ref().get_ref().last()
     }
 
     /// Sends one message.
@@ -95,6 +106,18 @@ impl Connection {
             Err(_) => tracing::debug!("closing handshake: no room to send"),
         }
     }
+}
+
+async fn connect(uri: &Uri) -> std::io::Result<Arrival<TcpStream>> {
+    let port = match uri.scheme_str() {
+        Some("wss") => 443,
+        _ => 80,
+    };
+    // A host of IPv6 is in brackets, as it is wanted here.
+    let address = format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(port));
+    let socket = TcpStream::connect(address).await?;
+    socket.set_nodelay(true)?;
+    Ok(Arrival::new(socket, Instant::now()))
 }
 
 fn tls() -> Result<Connector, rustls::Error> {

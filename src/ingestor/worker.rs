@@ -154,7 +154,8 @@ impl Worker {
 
     /// Writes an event that belongs to no connection.
     async fn note(&self, event: &Event<'_>) -> Result<(), Error> {
-        let mut batch = Batch { lines: 1, ..Batch::default() };
+        let mut batch = self.queue.empty();
+        batch.lines = 1;
         write_event(&mut batch.bytes, Clock::start().ns(Instant::now()), None, event);
         self.queue.send(batch).await.map(drop)
     }
@@ -181,7 +182,7 @@ impl<'w> Talk<'w> {
             clock: Clock::start(),
             session,
             actions: Vec::new(),
-            batch: Batch::default(),
+            batch: worker.queue.empty(),
             kinds: Vec::new(),
             rejected: 0,
         }
@@ -229,12 +230,14 @@ impl<'w> Talk<'w> {
             };
             let now = Instant::now();
             if let Some(message) = message {
-                if let Some(end) = self.take(message, now) {
+                if let Some(end) = self.take(message, connection.arrived()) {
                     return Ok(end);
                 }
                 if let Some(end) = self.take_ready(connection) {
                     return Ok(end);
                 }
+                // What waited here while the queue was full arrived long ago.
+                self.session.alive(now);
             }
             self.session.tick(now, &mut self.actions);
             if now >= clock_check {
@@ -255,7 +258,7 @@ impl<'w> Talk<'w> {
             && self.actions.is_empty()
         {
             let message = connection.next().now_or_never()?;
-            let end = self.take(message, Instant::now());
+            let end = self.take(message, connection.arrived());
             if end.is_some() {
                 return end;
             }
@@ -268,8 +271,8 @@ impl<'w> Talk<'w> {
         let deadline = tokio::time::Instant::now() + CLOSE_LIMIT;
         connection.say_goodbye(CLOSE_LIMIT).await;
         while let Ok(message) = timeout_at(deadline, connection.next()).await {
-            let now = Instant::now();
-            if self.take(message, now).is_some() || self.take_ready(connection).is_some() {
+            let arrived = connection.arrived();
+            if self.take(message, arrived).is_some() || self.take_ready(connection).is_some() {
                 break;
             }
             self.actions.clear();
@@ -281,16 +284,16 @@ impl<'w> Talk<'w> {
     fn take(
         &mut self,
         message: Option<Result<Message, tungstenite::Error>>,
-        now: Instant,
+        arrived: Instant,
     ) -> Option<End> {
         match message {
-            Some(Ok(Message::Text(text))) => self.text(&text, now),
+            Some(Ok(Message::Text(text))) => self.text(&text, arrived),
             Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
-                Ok(text) => self.text(text, now),
-                Err(_) => self.bad_frame(None, Some(&bytes), "binary, not UTF-8", now),
+                Ok(text) => self.text(text, arrived),
+                Err(_) => self.bad_frame(None, Some(&bytes), "binary, not UTF-8", arrived),
             },
             Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                self.session.alive(now);
+                self.session.alive(arrived);
             }
             Some(Ok(Message::Close(close))) => {
                 let cause = close.map_or_else(
@@ -302,7 +305,7 @@ impl<'w> Talk<'w> {
             Some(Err(error)) => {
                 if let tungstenite::Error::Utf8(_) = error {
                     // The library gives no more of it, and the stream cannot be read on.
-                    self.bad_frame(None, None, "a text message that is not UTF-8", now);
+                    self.bad_frame(None, None, "a text message that is not UTF-8", arrived);
                 }
                 return Some(End::Lost(chain(&error)));
             }
@@ -311,16 +314,16 @@ impl<'w> Talk<'w> {
         None
     }
 
-    fn text(&mut self, text: &str, now: Instant) {
+    fn text(&mut self, text: &str, arrived: Instant) {
         tracing::debug!(target: "kalshi::frame", conn = self.conn, "{}", text.trim_ascii());
         let header = match Header::parse(text) {
             Ok(header) => header,
-            Err(error) => return self.bad_frame(Some(text), None, &chain(&error), now),
+            Err(error) => return self.bad_frame(Some(text), None, &chain(&error), arrived),
         };
-        self.session.frame(&header, now, &mut self.actions);
+        self.session.frame(&header, arrived, &mut self.actions);
         // A hole lies before the frame that shows it, and so does its record.
         self.record_events();
-        let recv_ns = self.clock.ns(now);
+        let recv_ns = self.clock.ns(arrived);
         write_frame(&mut self.batch.bytes, recv_ns, self.conn, text);
         self.batch.lines += 1;
         self.batch.frames += 1;
@@ -331,8 +334,14 @@ impl<'w> Talk<'w> {
         }
     }
 
-    fn bad_frame(&mut self, text: Option<&str>, bytes: Option<&[u8]>, reason: &str, now: Instant) {
-        self.session.alive(now);
+    fn bad_frame(
+        &mut self,
+        text: Option<&str>,
+        bytes: Option<&[u8]>,
+        reason: &str,
+        arrived: Instant,
+    ) {
+        self.session.alive(arrived);
         tracing::warn!(conn = self.conn, reason, "a frame that is no JSON");
         let event = Event::BadFrame {
             text: text.map(|text| text.to_owned().into()),
@@ -416,7 +425,7 @@ impl<'w> Talk<'w> {
         let stats = &self.worker.stats;
         stats.received.fetch_add(u64::from(self.batch.messages), Relaxed);
         stats.rejected.fetch_add(std::mem::take(&mut self.rejected), Relaxed);
-        let batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::replace(&mut self.batch, self.worker.queue.empty());
         if let Some(waited) = self.worker.queue.send(batch).await? {
             let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
             stats.stalled_ns.fetch_add(waited_ns, Relaxed);
