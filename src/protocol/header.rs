@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::scan;
+use super::{quick, scan};
 
 /// The envelope of a frame: whatever of it is there and has the documented type.
 ///
@@ -46,6 +46,11 @@ impl<'a> Header<'a> {
     /// # Errors
     /// [`NotJson`] where the text is not one JSON value.
     pub fn parse(frame: &'a str) -> Result<Self, NotJson> {
+        quick::header(frame).map_or_else(|| Self::parse_any(frame), Ok)
+    }
+
+    /// [`Self::parse`] for a frame of any layout.
+    pub(super) fn parse_any(frame: &'a str) -> Result<Self, NotJson> {
         let mut header = Self::default();
         scan::top_level(frame, |key, value| match key {
             "type" => header.kind = text(value),

@@ -117,7 +117,7 @@ fn string(mut rest: &[u8]) -> Rest<'_> {
 }
 
 /// Skips to the next quote, backslash or control character, eight bytes at a time.
-fn plain_text(mut rest: &[u8]) -> &[u8] {
+pub(super) fn plain_text(mut rest: &[u8]) -> &[u8] {
     const fn every(byte: u8) -> u64 {
         u64::from_le_bytes([byte; 8])
     }
