@@ -1,10 +1,11 @@
 //! The bounded way from the workers to the logger: batches of ready lines.
 //!
-//! Counted in messages, not batches, so that the limit means the same on a quiet and a busy day.
+//! Counted in messages, not batches, so that the limit means the same on a quiet and a busy day. A
+//! large message counts as one for each KiB, so that memory has a limit too.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -14,6 +15,11 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::Error;
+
+/// Emptied buffers that are kept for the next batches.
+const SPARE_MAX: usize = 32;
+/// A larger one held an exceptional message and goes back to the system.
+const SPARE_BYTES_MAX: usize = 512 << 10;
 
 /// Ready lines of one worker.
 #[derive(Debug, Default)]
@@ -26,6 +32,15 @@ pub(super) struct Batch {
     pub(super) frames: u64,
     /// How many messages of the exchange they hold, refused ones included.
     pub(super) messages: u32,
+    /// The room that it takes in the queue.
+    room: u32,
+}
+
+impl Batch {
+    /// What it weighs: its messages, or its KiB if those are more.
+    fn weight(&self) -> u32 {
+        self.messages.max(u32::try_from(self.bytes.len() >> 10).unwrap_or(u32::MAX))
+    }
 }
 
 /// The workers' end.
@@ -46,18 +61,26 @@ pub(super) struct Receiver {
 struct Room {
     free: Semaphore,
     capacity: u32,
-    waiting: AtomicUsize,
+    taken: AtomicUsize,
     peak: AtomicUsize,
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
-/// A queue that holds at most `capacity` messages.
+impl Room {
+    fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A queue that holds at most `capacity` messages, and as many KiB.
 pub(super) fn bounded(capacity: u32) -> (Sender, Receiver) {
     let (sender, receiver) = mpsc::channel();
     let room = Arc::new(Room {
         free: Semaphore::new(capacity as usize),
         capacity,
-        waiting: AtomicUsize::new(0),
+        taken: AtomicUsize::new(0),
         peak: AtomicUsize::new(0),
+        spare: Mutex::default(),
     });
     (Sender { batches: sender, room: Arc::clone(&room) }, Receiver { batches: receiver, room })
 }
@@ -70,27 +93,32 @@ impl Sender {
     ///
     /// # Cancel safety
     /// Not cancel-safe: the batch is lost with the future. Never put it into a `select!`.
-    pub(super) async fn send(&self, batch: Batch) -> Result<Option<Duration>, Error> {
+    pub(super) async fn send(&self, mut batch: Batch) -> Result<Option<Duration>, Error> {
         let room = &self.room;
-        // A batch larger than the whole queue (one of very few) takes all of it.
-        let messages = batch.messages.min(room.capacity);
+        // A batch larger than the whole queue takes all of it.
+        batch.room = batch.weight().min(room.capacity);
         let mut waited = None;
-        let permit = match room.free.try_acquire_many(messages) {
+        let permit = match room.free.try_acquire_many(batch.room) {
             Ok(permit) => permit,
             Err(_) => {
                 let start = Instant::now();
                 let permit =
-                    room.free.acquire_many(messages).await.map_err(|_| Error::LoggerGone)?;
+                    room.free.acquire_many(batch.room).await.map_err(|_| Error::LoggerGone)?;
                 waited = Some(start.elapsed());
                 permit
             }
         };
         permit.forget();
-        let count = messages as usize;
-        let waiting = room.waiting.fetch_add(count, Ordering::Relaxed) + count;
-        room.peak.fetch_max(waiting, Ordering::Relaxed);
+        let count = batch.room as usize;
+        let taken = room.taken.fetch_add(count, Ordering::Relaxed) + count;
+        room.peak.fetch_max(taken, Ordering::Relaxed);
         self.batches.send(batch).map_err(|_| Error::LoggerGone)?;
         Ok(waited)
+    }
+
+    /// A batch to fill, with the memory of one that is in the file.
+    pub(super) fn empty(&self) -> Batch {
+        Batch { bytes: self.room.spare().pop().unwrap_or_default(), ..Batch::default() }
     }
 
     /// The most messages one batch should hold.
@@ -109,19 +137,41 @@ impl Receiver {
         }
     }
 
-    /// Makes room again for messages that are in the file.
-    pub(super) fn free(&self, messages: u32) {
-        let messages = messages.min(self.room.capacity) as usize;
-        self.room.waiting.fetch_sub(messages, Ordering::Relaxed);
-        self.room.free.add_permits(messages);
+    /// Puts the lines of a later batch behind those of an earlier one.
+    pub(super) fn join(&self, earlier: &mut Batch, later: Batch) {
+        if earlier.bytes.is_empty() {
+            self.keep(std::mem::replace(&mut earlier.bytes, later.bytes));
+        } else {
+            earlier.bytes.extend_from_slice(&later.bytes);
+            self.keep(later.bytes);
+        }
+        earlier.lines += later.lines;
+        earlier.frames += later.frames;
+        earlier.messages += later.messages;
+        earlier.room += later.room;
+    }
+
+    /// Makes room again: these lines are in the file.
+    pub(super) fn free(&self, batch: Batch) {
+        self.room.taken.fetch_sub(batch.room as usize, Ordering::Relaxed);
+        self.room.free.add_permits(batch.room as usize);
+        self.keep(batch.bytes);
+    }
+
+    fn keep(&self, mut buffer: Vec<u8>) {
+        let mut spare = self.room.spare();
+        if spare.len() < SPARE_MAX && (1..=SPARE_BYTES_MAX).contains(&buffer.capacity()) {
+            buffer.clear();
+            spare.push(buffer);
+        }
     }
 
     /// Whether half of the queue is taken: no time to gather more.
     pub(super) fn is_tight(&self) -> bool {
-        self.room.waiting.load(Ordering::Relaxed) >= self.room.capacity.div_ceil(2) as usize
+        self.room.taken.load(Ordering::Relaxed) >= self.room.capacity.div_ceil(2) as usize
     }
 
-    /// The most messages that waited at once.
+    /// The most that waited at once, in messages.
     pub(super) fn peak(&self) -> usize {
         self.room.peak.load(Ordering::Relaxed)
     }
@@ -136,6 +186,8 @@ impl Drop for Receiver {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     fn batch(messages: u32) -> Batch {
@@ -153,7 +205,7 @@ mod tests {
         tokio::task::yield_now().await;
         assert!(!late.is_finished());
         let first = receiver.receive(Duration::ZERO).unwrap().unwrap();
-        receiver.free(first.messages);
+        receiver.free(first);
         assert!(late.await.unwrap().unwrap().is_some());
         assert_eq!(receiver.peak(), 6);
     }
@@ -163,8 +215,23 @@ mod tests {
         let (sender, receiver) = bounded(3);
         sender.send(batch(100)).await.unwrap();
         let large = receiver.receive(Duration::ZERO).unwrap().unwrap();
-        receiver.free(large.messages);
+        receiver.free(large);
         sender.send(batch(3)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_message_takes_the_room_of_many() {
+        let (sender, receiver) = bounded(10);
+        let large = Batch { bytes: vec![b' '; 8 << 10], messages: 1, ..Batch::default() };
+        sender.send(large).await.unwrap();
+        sender.send(batch(2)).await.unwrap();
+        assert_eq!(receiver.peak(), 10);
+        assert!(sender.send(batch(1)).now_or_never().is_none());
+        let mut gathered = receiver.receive(Duration::ZERO).unwrap().unwrap();
+        receiver.join(&mut gathered, receiver.receive(Duration::ZERO).unwrap().unwrap());
+        receiver.free(gathered);
+        assert!(sender.send(batch(10)).await.unwrap().is_none());
+        assert!(sender.empty().bytes.capacity() >= 8 << 10, "the memory is used again");
     }
 
     #[tokio::test]

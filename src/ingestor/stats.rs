@@ -182,7 +182,7 @@ pub struct Summary {
     /// How long sockets were not read because the queue was full.
     #[serde(serialize_with = "seconds")]
     pub stalled: Duration,
-    /// The most messages that waited for the logger at once.
+    /// The most messages that waited for the logger at once; a large one counts for each KiB.
     pub queue_peak: usize,
     /// The segments, where they lie now.
     pub files: Vec<std::path::PathBuf>,

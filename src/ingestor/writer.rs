@@ -115,25 +115,8 @@ struct Log {
 /// Batches gathered and not yet written.
 #[derive(Default)]
 struct Gathered {
-    bytes: Vec<u8>,
-    lines: u64,
-    frames: u64,
-    messages: u32,
+    batch: Batch,
     since: Option<Instant>,
-}
-
-impl Gathered {
-    fn add(&mut self, batch: Batch) {
-        self.since.get_or_insert_with(Instant::now);
-        if self.bytes.is_empty() {
-            self.bytes = batch.bytes;
-        } else {
-            self.bytes.extend_from_slice(&batch.bytes);
-        }
-        self.lines += batch.lines;
-        self.frames += batch.frames;
-        self.messages += batch.messages;
-    }
 }
 
 struct Segment {
@@ -154,15 +137,16 @@ impl Log {
             .max(Duration::from_millis(1));
             let over = match queue.receive(patience) {
                 Ok(Some(batch)) => {
-                    gathered.add(batch);
+                    gathered.since.get_or_insert_with(Instant::now);
+                    queue.join(&mut gathered.batch, batch);
                     false
                 }
                 Ok(None) => false,
                 Err(_) => true,
             };
             let due = gathered.since.is_some_and(|since| since.elapsed() >= self.flush);
-            if over || due || gathered.bytes.len() >= WRITE_BYTES || queue.is_tight() {
-                self.write(queue, &mut segment, std::mem::take(&mut gathered))?;
+            if over || due || gathered.batch.bytes.len() >= WRITE_BYTES || queue.is_tight() {
+                self.write(queue, &mut segment, std::mem::take(&mut gathered).batch)?;
             }
             if segment.dirty && segment.synced.elapsed() >= self.sync {
                 let lines = segment.writer.lines();
@@ -191,16 +175,16 @@ impl Log {
         &mut self,
         queue: &Receiver,
         segment: &mut Segment,
-        gathered: Gathered,
+        batch: Batch,
     ) -> Result<(), Error> {
         segment
             .writer
-            .append(&gathered.bytes, gathered.lines, gathered.frames)
+            .append(&batch.bytes, batch.lines, batch.frames)
             .map_err(|source| failed(source, segment.writer.lines()))?;
         segment.dirty = true;
-        self.stats.written.fetch_add(gathered.frames, Relaxed);
-        self.written.bytes += gathered.bytes.len() as u64;
-        queue.free(gathered.messages);
+        self.stats.written.fetch_add(batch.frames, Relaxed);
+        self.written.bytes += batch.bytes.len() as u64;
+        queue.free(batch);
         Ok(())
     }
 
