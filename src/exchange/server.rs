@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
@@ -52,6 +53,8 @@ pub struct ExchangeConfig {
     pub empty_after: RangeInclusive<Duration>,
     /// Frames that may wait for one connection's socket before error 25 ends a subscription.
     pub outbox_frames: usize,
+    /// Connections that one account may have at a time; more are answered with 429.
+    pub connections_max: usize,
 }
 
 impl Default for ExchangeConfig {
@@ -67,6 +70,7 @@ impl Default for ExchangeConfig {
             market_life: world.market_life,
             empty_after: world.empty_after,
             outbox_frames: 100_000,
+            connections_max: 200,
         }
     }
 }
@@ -106,6 +110,7 @@ impl Exchange {
             empty_after: config.empty_after,
         };
         let floor = Floor::new(world, config.faults, config.outbox_frames, now_us());
+        let places = Arc::new(Semaphore::new(config.connections_max));
         let recording = match config.source {
             Source::Synthetic => None,
             Source::Recording(lists) => {
@@ -119,7 +124,7 @@ impl Exchange {
             tasks.spawn(pass_time(Arc::clone(&floor), stop.clone()));
         }
         let (keys_, floor_, stop_) = (Arc::clone(&keys), Arc::clone(&floor), stop.clone());
-        let door = Door { keys: keys_, floor: floor_, recording, stop: stop_ };
+        let door = Door { keys: keys_, floor: floor_, places, recording, stop: stop_ };
         tasks.spawn(accept(listener, door));
         Ok(Self { address, keys, floor, stop, tasks })
     }
@@ -207,6 +212,7 @@ pub fn environment(exchange: &Exchange) -> Vec<(String, String)> {
 struct Door {
     keys: Arc<Keys>,
     floor: Arc<Floor>,
+    places: Arc<Semaphore>,
     recording: Option<Arc<Vec<Arc<Encoded>>>>,
     stop: CancellationToken,
 }
@@ -241,6 +247,9 @@ async fn pass_time(floor: Arc<Floor>, stop: CancellationToken) {
     }
 }
 
+/// An accepted client, and the connection of its account that it takes.
+type Entered = (WebSocketStream<TcpStream>, OwnedSemaphorePermit);
+
 impl Door {
     async fn serve(self, stream: TcpStream) {
         let stop = self.stop.clone();
@@ -249,14 +258,14 @@ impl Door {
             () = stop.cancelled() => return,
         };
         match entered {
-            Ok(Some(socket)) => self.seat(socket).await,
+            Ok(Some((socket, _place))) => self.seat(socket).await,
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "a client did not get in"),
         }
     }
 
     /// Answers plain requests; lets upgrades in that are signed.
-    async fn enter(&self, mut stream: TcpStream) -> io::Result<Option<WebSocketStream<TcpStream>>> {
+    async fn enter(&self, mut stream: TcpStream) -> io::Result<Option<Entered>> {
         stream.set_nodelay(true)?;
         let request = Request::read(&mut stream).await?;
         if !request.is_upgrade() {
@@ -280,12 +289,16 @@ impl Door {
             request::answer(&mut stream, 401, fault.body()).await?;
             return Ok(None);
         }
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            request::answer(&mut stream, 429, r#"{"error":"too many requests"}"#).await?;
+            return Ok(None);
+        };
         if !request.upgrade(&mut stream).await? {
             return Ok(None);
         }
-        Ok(Some(
-            WebSocketStream::from_partially_read(stream, request.rest, Role::Server, None).await,
-        ))
+        let socket =
+            WebSocketStream::from_partially_read(stream, request.rest, Role::Server, None).await;
+        Ok(Some((socket, place)))
     }
 
     async fn seat(self, socket: WebSocketStream<TcpStream>) {

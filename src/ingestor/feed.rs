@@ -54,6 +54,14 @@ impl Feed {
         };
     }
 
+    /// Adds markets.
+    pub(super) fn adopt(&mut self, markets: &[String]) {
+        if self.channel.takes_markets() {
+            self.markets.extend_from_slice(markets);
+            self.waiting.extend(markets.chunks(Self::MARKETS_PER_COMMAND).map(<[String]>::to_vec));
+        }
+    }
+
     /// The next command under this id, with its markets. A subscription to a channel that is open
     /// already is merged into it, so the first and the later commands are the same.
     pub(super) fn ask(&mut self, id: u64, now: Instant) -> Option<(Vec<String>, Command)> {

@@ -1,7 +1,7 @@
 //! The live recorder: signed WebSockets in, the tape out.
 //!
-//! Each worker task owns one connection and a session, which holds every decision and does no I/O. Workers turn frames into ready lines and hand them over in batches; one logger
-//! thread writes them. The queue between is bounded: when it is full the sockets are not read, the
+//! Each worker task owns one connection and a session, which holds every decision and does no I/O.
+//! Workers turn frames into ready lines and hand them over in batches; one logger thread writes them. The queue between is bounded: when it is full the sockets are not read, the
 //! exchange feels it through TCP, and the stall is written down. Nothing is dropped.
 //!
 //! Stopping goes one way only: cancel, each worker takes what its socket still holds and drops its
@@ -15,6 +15,7 @@ mod config;
 mod connection;
 mod error;
 mod feed;
+mod handover;
 mod queue;
 mod session;
 #[cfg(test)]
@@ -86,6 +87,7 @@ impl Ingestor {
 
         let stop = CancellationToken::new();
         let connections = Arc::new(AtomicU32::new(0));
+        let handover = Arc::new(handover::Handover::default());
         let mut workers = JoinSet::new();
         for (number, plan) in config.plans().into_iter().enumerate() {
             let worker = worker::Worker {
@@ -95,6 +97,7 @@ impl Ingestor {
                 credentials: credentials.clone(),
                 queue: queue.clone(),
                 connections: Arc::clone(&connections),
+                handover: Arc::clone(&handover),
                 stats: Arc::clone(&stats),
                 stop: stop.clone(),
                 stagger: config.limits.stagger.saturating_mul(u32::try_from(number).unwrap_or(0)),
@@ -111,7 +114,7 @@ impl Ingestor {
             (Err(ended), Ok(_)) => return Err(ended),
             (Ok(()), Ok(written)) => written,
         };
-        let summary = stats.summary(session, written, config.tickers.len());
+        let summary = stats.summary(session, written, &config);
         if summary.connections == 0 {
             return Err(Error::NeverConnected { cause: stats.last_refusal() });
         }
@@ -128,11 +131,15 @@ async fn supervise(
     stop: &CancellationToken,
 ) -> Result<(), Error> {
     let mut first_error = None;
-    tokio::select! {
-        biased;
-        () = shutdown => {}
-        () = logger.ended() => {}
-        ended = workers.join_next() => note(ended, &mut first_error),
+    tokio::pin!(shutdown);
+    // A worker may end well before the others, when these have taken its markets over.
+    while first_error.is_none() && !workers.is_empty() {
+        tokio::select! {
+            biased;
+            () = &mut shutdown => break,
+            () = logger.ended() => break,
+            ended = workers.join_next() => note(ended, &mut first_error),
+        }
     }
     stop.cancel();
     while let Some(ended) = workers.join_next().await {

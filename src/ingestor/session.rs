@@ -101,6 +101,12 @@ impl Session {
         }
     }
 
+    /// The connection is for these markets, too.
+    pub(super) fn adopt(&mut self, markets: &[Ticker]) {
+        let markets: Vec<String> = markets.iter().map(ToString::to_string).collect();
+        self.feeds.iter_mut().for_each(|feed| feed.adopt(&markets));
+    }
+
     /// A frame of any kind came in, data or control.
     pub(super) fn alive(&mut self, now: Instant) {
         self.last_frame = now;

@@ -1,7 +1,7 @@
 //! What was counted while recording, and the summary at the end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex,
@@ -12,7 +12,8 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::writer::Written;
+use super::{config::Config, writer::Written};
+use crate::protocol::Channel;
 
 /// Counters that all workers share. Workers add whole batches, so none is a hot spot.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ pub(super) struct Stats {
     pub(super) stalled_ns: AtomicU64,
     by_kind: Mutex<BTreeMap<String, u64>>,
     unknown_markets: Mutex<Vec<String>>,
-    without_book: Mutex<Vec<String>>,
+    books: Mutex<BTreeSet<String>>,
     last_refusal: Mutex<Option<String>>,
 }
 
@@ -49,7 +50,7 @@ impl Default for Stats {
             stalled_ns: AtomicU64::default(),
             by_kind: Mutex::default(),
             unknown_markets: Mutex::default(),
-            without_book: Mutex::default(),
+            books: Mutex::default(),
             last_refusal: Mutex::default(),
         }
     }
@@ -70,12 +71,27 @@ impl Stats {
         }
     }
 
-    pub(super) fn add_without_book(&self, markets: impl IntoIterator<Item = String>) {
-        lock(&self.without_book).extend(markets);
+    /// Markets that had a snapshot.
+    pub(super) fn add_books(&self, markets: &BTreeSet<String>) {
+        lock(&self.books).extend(markets.iter().cloned());
     }
 
     pub(super) fn set_refusal(&self, cause: &str) {
         *lock(&self.last_refusal) = Some(cause.to_owned());
+    }
+
+    fn without_book(&self, config: &Config) -> Vec<String> {
+        if !config.channels.contains(&Channel::OrderbookDelta) {
+            return Vec::new();
+        }
+        let books = lock(&self.books);
+        let markets = config.tickers.iter().map(ToString::to_string);
+        markets.filter(|market| !books.contains(market)).collect()
+    }
+
+    /// Connections made and not lost.
+    pub(super) fn live(&self) -> u64 {
+        self.connections.load(Relaxed).saturating_sub(self.losses.load(Relaxed))
     }
 
     /// Messages that were received and are not in the file.
@@ -88,13 +104,13 @@ impl Stats {
         lock(&self.last_refusal).clone()
     }
 
-    pub(super) fn summary(&self, session: String, written: Written, markets: usize) -> Summary {
+    pub(super) fn summary(&self, session: String, written: Written, config: &Config) -> Summary {
         Summary {
             session,
             elapsed: self.start.elapsed(),
-            markets,
+            markets: config.tickers.len(),
             unknown_markets: lock(&self.unknown_markets).clone(),
-            without_book: lock(&self.without_book).clone(),
+            without_book: self.without_book(config),
             by_kind: lock(&self.by_kind).clone(),
             received: self.received.load(Relaxed),
             written: self.written.load(Relaxed),
@@ -138,7 +154,7 @@ impl Progress {
     /// Connections made and not lost.
     #[must_use]
     pub fn connected(&self) -> u64 {
-        self.0.connections.load(Relaxed).saturating_sub(self.0.losses.load(Relaxed))
+        self.0.live()
     }
 }
 

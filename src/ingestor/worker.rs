@@ -1,7 +1,6 @@
 //! One task: a connection, its session, and batches of ready lines for the logger.
 
 use std::{
-    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -21,11 +20,12 @@ use super::{
     clock::Clock,
     config::{Limits, WsUrl},
     connection::{Connection, Refusal, chain},
+    handover::Handover,
     queue::{Batch, Sender},
     session::{Action, Plan, Session},
     stats::Stats,
 };
-use crate::protocol::{Channel, Credentials, Header};
+use crate::protocol::{Channel, Credentials, Header, Ticker};
 use crate::tape::{Event, write_event, write_frame};
 
 /// How often time passes for the session while nothing comes in.
@@ -36,6 +36,11 @@ const CLOCK_CHECK: Duration = Duration::from_secs(1);
 const BATCH_BYTES: usize = 128 << 10;
 /// So many refusals of a key in a row, after it worked before, are final.
 const KEY_REFUSALS_MAX: u32 = 20;
+/// So many refusals in a row for the number of connections, while others are open, and those take
+/// the markets over.
+const CAP_REFUSALS_MAX: u32 = 3;
+/// The most markets taken over at once, so that all connections share in them.
+const TAKEN_OVER_MAX: usize = 20;
 /// The longest a goodbye or a command may take.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
@@ -48,6 +53,7 @@ pub(super) struct Worker {
     pub(super) credentials: Credentials,
     pub(super) queue: Sender,
     pub(super) connections: Arc<AtomicU32>,
+    pub(super) handover: Arc<Handover>,
     pub(super) stats: Arc<Stats>,
     pub(super) stop: CancellationToken,
     pub(super) stagger: Duration,
@@ -63,22 +69,9 @@ enum End {
 impl Worker {
     /// Records until stopped, over as many connections as it takes.
     pub(super) async fn run(self) -> Result<(), Error> {
-        let mut without_book = self.markets_with_books();
-        let ended = self.keep_connected(&mut without_book).await;
-        self.stats.add_without_book(without_book);
-        ended
-    }
-
-    fn markets_with_books(&self) -> BTreeSet<String> {
-        let books = self.plan.channels.contains(&Channel::OrderbookDelta);
-        let markets = self.plan.markets.iter().filter(|_| books);
-        markets.map(ToString::to_string).collect()
-    }
-
-    async fn keep_connected(&self, without_book: &mut BTreeSet<String>) -> Result<(), Error> {
-        let tickers: Vec<String> = self.plan.markets.iter().map(ToString::to_string).collect();
-        self.note(&Event::Plan { tickers: tickers.into() }).await?;
-        let mut refusals = 0;
+        self.note(&planned(&self.plan.markets)).await?;
+        let mut plan = self.plan.clone();
+        let (mut refusals, mut capped) = (0, 0);
         let mut backoff =
             Backoff::new(self.limits.backoff_first, self.limits.backoff_cap, fastrand::Rng::new());
         let mut wait = self.stagger;
@@ -96,12 +89,11 @@ impl Worker {
             match opened {
                 Ok(connection) => {
                     let start = Instant::now();
-                    refusals = 0;
-                    let mut talk = Talk::start(self);
+                    (refusals, capped) = (0, 0);
+                    let mut talk = Talk::start(&self, plan);
                     let ended = talk.run(connection).await;
-                    for market in talk.session.books_seen() {
-                        without_book.remove(market);
-                    }
+                    self.stats.add_books(talk.session.books_seen());
+                    plan = talk.plan;
                     match ended? {
                         End::Stopped => return Ok(()),
                         End::Lost(cause) => tracing::warn!(cause, "connection lost"),
@@ -119,7 +111,14 @@ impl Worker {
                 }
                 Err(refusal) => {
                     refusals += 1;
+                    capped = if refusal.is_cap() { capped + 1 } else { 0 };
                     self.refused(refusal, refusals).await?;
+                    if capped >= CAP_REFUSALS_MAX && self.stats.live() > 0 {
+                        self.hand_over(&mut plan).await?;
+                        if plan.channels.iter().all(Channel::takes_markets) {
+                            return Ok(());
+                        }
+                    }
                 }
             }
             wait = backoff.next();
@@ -152,6 +151,22 @@ impl Worker {
         self.note(&Event::NotConnected { cause: cause.into() }).await
     }
 
+    /// The exchange allows no more connections: those that are open take the markets over.
+    async fn hand_over(&self, plan: &mut Plan) -> Result<(), Error> {
+        let markets = std::mem::take(&mut plan.markets);
+        if markets.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!(
+            markets = markets.len(),
+            "the account's limit of connections is reached: the open ones take these markets over"
+        );
+        let cause = "at the limit of connections; the others take the markets over";
+        self.note(&Event::NotConnected { cause: cause.into() }).await?;
+        self.handover.give(markets);
+        Ok(())
+    }
+
     /// Writes an event that belongs to no connection.
     async fn note(&self, event: &Event<'_>) -> Result<(), Error> {
         let mut batch = self.queue.empty();
@@ -161,9 +176,15 @@ impl Worker {
     }
 }
 
+fn planned(markets: &[Ticker]) -> Event<'static> {
+    let tickers: Vec<String> = markets.iter().map(ToString::to_string).collect();
+    Event::Plan { tickers: tickers.into() }
+}
+
 /// One connection from its start to its end.
 struct Talk<'w> {
     worker: &'w Worker,
+    plan: Plan,
     conn: u32,
     clock: Clock,
     session: Session,
@@ -174,10 +195,11 @@ struct Talk<'w> {
 }
 
 impl<'w> Talk<'w> {
-    fn start(worker: &'w Worker) -> Self {
-        let session = Session::new(&worker.plan, worker.limits, Instant::now());
+    fn start(worker: &'w Worker, plan: Plan) -> Self {
+        let session = Session::new(&plan, worker.limits, Instant::now());
         Self {
             worker,
+            plan,
             conn: worker.connections.fetch_add(1, Relaxed) + 1,
             clock: Clock::start(),
             session,
@@ -192,8 +214,9 @@ impl<'w> Talk<'w> {
         let stats = &self.worker.stats;
         stats.connections.fetch_add(1, Relaxed);
         let url = self.worker.url.without_query().to_owned().into();
-        self.event(&Event::Connected { url, markets: self.worker.plan.markets.len() });
-        tracing::info!(conn = self.conn, markets = self.worker.plan.markets.len(), "connected");
+        let markets = self.plan.markets.len();
+        self.event(&Event::Connected { url, markets });
+        tracing::info!(conn = self.conn, markets, "connected");
         self.session.tick(Instant::now(), &mut self.actions);
 
         let end = self.converse(&mut connection).await?;
@@ -239,6 +262,7 @@ impl<'w> Talk<'w> {
                 // What waited here while the queue was full arrived long ago.
                 self.session.alive(now);
             }
+            self.take_over();
             self.session.tick(now, &mut self.actions);
             if now >= clock_check {
                 clock_check = now + CLOCK_CHECK;
@@ -248,6 +272,18 @@ impl<'w> Talk<'w> {
                 }
             }
         }
+    }
+
+    /// Makes markets its own whose connection is not allowed.
+    fn take_over(&mut self) {
+        let markets = self.worker.handover.take(TAKEN_OVER_MAX);
+        if markets.is_empty() {
+            return;
+        }
+        tracing::info!(conn = self.conn, markets = markets.len(), "taken over");
+        self.event(&planned(&markets));
+        self.session.adopt(&markets);
+        self.plan.markets.extend(markets);
     }
 
     /// Takes what the socket holds already, up to a full batch.

@@ -1,6 +1,6 @@
 //! Recording when nothing goes wrong.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use kalshi_orderbook::{
     exchange::{ExchangeConfig, KeyKind},
@@ -190,4 +190,30 @@ async fn a_connection_that_is_never_made_is_an_error_at_the_end() {
     let error = stage.record(tokio::time::sleep(Duration::from_millis(300))).await.unwrap_err();
     assert!(matches!(&error, Error::NeverConnected { cause: Some(_) }), "{error}");
     until("the folder to be readable", || stage.tape().has("Closed")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_the_account_may_have_fewer_connections_those_take_all_markets() {
+    let exchange = ExchangeConfig { rate: 2_000, connections_max: 2, ..ExchangeConfig::default() };
+    let mut stage = Stage::of(exchange).await.tickers(50);
+    stage.config.connections = Some(5);
+    let all_there = |tape: &Tape| {
+        let snapshot = |(_, text): &&(u32, String)| text.contains("orderbook_snapshot");
+        let snapshots = tape.frames.iter().filter(snapshot);
+        let markets: HashSet<&str> = snapshots.filter_map(|(_, text)| market(text)).collect();
+        markets.len() == 50
+    };
+    let summary = stage.record_until(all_there).await;
+    assert_eq!((summary.connections, summary.losses), (2, 0));
+    assert_eq!(summary.without_book, Vec::<String>::new());
+    let tape = stage.tape();
+    let given_up = tape.count(r#"NotConnected { cause: "at the limit"#);
+    assert_eq!(given_up, 3, "{:?}", tape.events);
+    let taken_over = tape.events.iter().filter(|(conn, e)| conn.is_some() && e.starts_with("Plan"));
+    assert!(taken_over.count() >= 2);
+}
+
+fn market(snapshot: &str) -> Option<&str> {
+    let (_, rest) = snapshot.split_once(r#""market_ticker":""#)?;
+    Some(rest.split_once('"')?.0)
 }
