@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{
-    ErrorCode, FixedError, Header, Ladder, Price, Side, Size,
+    ErrorCode, FixedError, Header, Ladder, NotJson, Price, Side, Size,
     ladder::{self, Levels, Number},
+    quick,
 };
 
 type Str<'a> = Cow<'a, str>;
@@ -212,7 +213,23 @@ pub struct ExchangeError<'a> {
     pub text: Str<'a>,
 }
 
+/// A frame's envelope and its message, where that can be read.
+pub type Parsed<'a> = (Header<'a>, Result<Message<'a>, ParseError>);
+
 impl<'a> Message<'a> {
+    /// Reads a whole frame.
+    ///
+    /// # Errors
+    /// [`NotJson`] where the text is not one JSON value.
+    pub fn read(frame: &'a str) -> Result<Parsed<'a>, NotJson> {
+        if let Some((header, message)) = quick::delta(frame) {
+            return Ok((header, Ok(message)));
+        }
+        let header = Header::parse(frame)?;
+        let message = Self::parse(&header);
+        Ok((header, message))
+    }
+
     /// Reads the message under a header.
     ///
     /// # Errors

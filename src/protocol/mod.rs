@@ -18,8 +18,7 @@ mod scan;
 mod header;
 mod message;
 mod ladder;
-#[cfg(feature = "duckdb")]
-pub(crate) mod quick;
+mod quick;
 mod command;
 mod error_code;
 mod sequence;
@@ -32,7 +31,7 @@ pub use fixed::FixedError;
 pub use header::{Header, NotJson};
 pub use ladder::Ladder;
 pub use message::{
-    Delta, EventLifecycle, ExchangeError, MarketLifecycle, Message, ParseError, Snapshot,
+    Delta, EventLifecycle, ExchangeError, MarketLifecycle, Message, ParseError, Parsed, Snapshot,
     SubscriptionReply, Ticker as TickerUpdate, Trade,
 };
 pub use price::{Price, Side};

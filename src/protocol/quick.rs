@@ -29,7 +29,7 @@ pub(super) fn header(frame: &str) -> Option<Header<'_>> {
 
 /// Reads a frame that is an `orderbook_delta` in the exchange's own layout, else nothing.
 #[must_use]
-pub(crate) fn delta(frame: &str) -> Option<(Header<'_>, Message<'_>)> {
+pub(super) fn delta(frame: &str) -> Option<(Header<'_>, Message<'_>)> {
     let layout = Layout::read(frame)?;
     let delta = Delta {
         ticker: Cow::Borrowed(layout.ticker),

@@ -21,9 +21,7 @@ use super::{
     stream::End,
     table::Rows,
 };
-use crate::protocol::{
-    Header, Message, NotJson, ParseError, Remedy, Sequences, Step, SubscriptionReply, quick,
-};
+use crate::protocol::{Header, Message, ParseError, Remedy, Sequences, Step, SubscriptionReply};
 use crate::tape::{Body, Line, Record};
 
 /// Digests one session, or one file of another recorder.
@@ -120,7 +118,7 @@ impl<'r> Digester<'r> {
                 self.event(recv_ns, conn, *event);
                 return;
             }
-            Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match parse(&text) {
+            Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match Message::read(&text) {
                 Err(error) => chain(&error),
                 Ok((header, message)) => {
                     let outcome = self.frame(recv_ns, conn, &text, &header, message);
@@ -346,17 +344,6 @@ impl<'r> Digester<'r> {
     fn note(&mut self, kind: &str, reason: impl FnOnce() -> String) {
         self.report.note(kind, self.line, reason);
     }
-}
-
-type Parsed<'a> = (Header<'a>, Result<Message<'a>, ParseError>);
-
-fn parse(text: &str) -> Result<Parsed<'_>, NotJson> {
-    if let Some((header, message)) = quick::delta(text) {
-        return Ok((header, Ok(message)));
-    }
-    let header = Header::parse(text)?;
-    let message = Message::parse(&header);
-    Ok((header, message))
 }
 
 /// Who tells of a gap.
