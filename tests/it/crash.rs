@@ -70,8 +70,8 @@ async fn a_killed_recorder_leaves_an_archive_that_reads_and_has_all_but_the_last
         assert!(!proof.is_damaged(), "kill {kill}: {proof:?}");
         assert!(proof.holes.is_empty(), "kill {kill}: {:?}", proof.holes);
         let open = proof.segments.iter().filter(|s| s.state == SegmentState::Open).count();
-        // Two at the moment when the next is open and the last not yet sealed.
-        assert!(open <= 2, "kill {kill}: {open} open segments");
+        // The one that is written, one being sealed, and those that a slow disk lets wait for it.
+        assert!(open <= 1 + 1 + 4, "kill {kill}: {open} open segments");
         let tape = Tape::read(&logs);
         assert!(tape.torn <= 1, "kill {kill}: {} torn lines", tape.torn);
         let connection = exchange.connections_opened();
