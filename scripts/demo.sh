@@ -44,7 +44,7 @@ say "1. Record $seconds s of a synthetic exchange over a real, signed WebSocket"
 run ingest --tickers-file tickers.txt --env sandbox --duration "${seconds}s" --log-dir logs
 
 say "2. Prove the recording: digests, counts, sequence numbers"
-run verify logs
+run verify logs --format table
 
 say "3. The order book of $market at the last moment"
 run analyze book "$market" --depth 5 --log-dir logs --format table

@@ -1,6 +1,9 @@
 //! Flags that every subcommand has.
 
-use std::path::PathBuf;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -26,6 +29,14 @@ pub(crate) struct Common {
     /// How progress and warnings are printed on standard error
     #[arg(long, global = true, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+impl Common {
+    /// The format asked for, else what suits where the output goes.
+    pub(crate) fn answer_format(&self) -> Format {
+        let fitting = if io::stdout().is_terminal() { Format::Table } else { Format::Csv };
+        self.format.unwrap_or(fitting)
+    }
 }
 
 /// How answers are printed.

@@ -1,6 +1,6 @@
 //! Answers on standard output: tables for reading, CSV and JSON for programs.
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, BufWriter, Write};
 
 use comfy_table::{CellAlignment, Table, presets};
 use kalshi_orderbook::analysis::arrow::{
@@ -19,8 +19,7 @@ use super::{
 
 /// The format asked for, else what suits where the output goes.
 pub(crate) fn format(common: &Common) -> Format {
-    let fitting = if io::stdout().is_terminal() { Format::Table } else { Format::Csv };
-    common.format.unwrap_or(fitting)
+    common.answer_format()
 }
 
 pub(crate) fn stdout() -> BufWriter<Stdout> {

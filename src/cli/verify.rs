@@ -1,7 +1,7 @@
 //! `kalshi verify`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     path::PathBuf,
     process::ExitCode,
 };
@@ -9,9 +9,10 @@ use std::{
 use anyhow::Context;
 use comfy_table::{CellAlignment, Table, presets};
 use indicatif::ProgressBar;
-use kalshi_orderbook::tape::{Archive, Proof, SegmentState, verify};
+use kalshi_orderbook::tape::{Archive, Hole, Proof, SegmentState, verify};
+use serde::Serialize;
 
-use super::{Common, common::Format, failure::Failure};
+use super::{Common, common::Format, failure::Failure, stdout::Stdout};
 
 /// Prove the recordings: digests, counts, sequences, declared against found holes
 ///
@@ -41,17 +42,98 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
     };
     let proof = verify(&archive, |_| bar.inc(1)).context("verify")?;
     bar.finish_and_clear();
-    let mut out = io::stdout().lock();
-    if common.format == Some(Format::Json) {
-        let undamaged = !proof.is_damaged();
-        let json = serde_json::json!({ "undamaged": undamaged, "proof": proof });
-        serde_json::to_writer(&mut out, &json).map_err(io::Error::from)?;
-        writeln!(out)?;
-    } else {
-        print(&mut out, &proof)?;
+    let mut out = BufWriter::new(Stdout::lock());
+    match common.answer_format() {
+        Format::Json => {
+            let undamaged = !proof.is_damaged();
+            let json = serde_json::json!({ "undamaged": undamaged, "proof": proof });
+            serde_json::to_writer(&mut out, &json).map_err(io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Csv => write_csv(&mut out, &proof)?,
+        Format::Table => print(&mut out, &proof)?,
     }
+    out.flush()?;
     let holes = common.strict && !proof.holes.is_empty();
     Ok(ExitCode::from(if proof.is_damaged() || holes { 3 } else { 0 }))
+}
+
+/// One thing found, as a row: what it does not have is empty.
+#[derive(Default, Serialize)]
+struct Finding<'p> {
+    kind: &'static str,
+    path: String,
+    session: Option<&'p str>,
+    state: String,
+    lines: Option<u64>,
+    frames: Option<u64>,
+    events: Option<u64>,
+    torn: Option<u64>,
+    repeats: Option<u64>,
+    bytes: Option<u64>,
+    conn: Option<u32>,
+    sid: Option<u64>,
+    expected: Option<u64>,
+    got: Option<u64>,
+    detail: String,
+}
+
+fn write_csv(out: &mut impl Write, proof: &Proof) -> Result<(), csv::Error> {
+    let segments = proof.segments.iter().map(|segment| Finding {
+        kind: "segment",
+        path: segment.path.display().to_string(),
+        session: segment.session.as_deref(),
+        state: segment.state.to_string(),
+        lines: Some(segment.lines),
+        frames: Some(segment.frames),
+        events: Some(segment.events),
+        torn: Some(segment.torn),
+        repeats: Some(segment.repeats),
+        bytes: Some(segment.bytes),
+        detail: segment.damage.join("; "),
+        ..Finding::default()
+    });
+    let named = |kind, names: &[String]| {
+        let finding =
+            move |name: &String| Finding { kind, detail: name.clone(), ..Finding::default() };
+        names.iter().map(finding).collect::<Vec<_>>()
+    };
+    let holes = proof.holes.iter().map(|hole| Finding {
+        kind: "hole",
+        session: Some(&hole.session),
+        state: known(proof, hole).to_owned(),
+        conn: Some(hole.conn),
+        sid: Some(hole.sid),
+        expected: Some(hole.expected),
+        got: Some(hole.got),
+        ..Finding::default()
+    });
+    let foreign = proof.foreign_files.iter().map(|path| Finding {
+        kind: "not read",
+        path: path.display().to_string(),
+        ..Finding::default()
+    });
+    let mut writer = csv::Writer::from_writer(out);
+    for finding in segments
+        .chain(named("missing", &proof.missing))
+        .chain(named("no end", &proof.unended))
+        .chain(holes)
+        .chain(foreign)
+    {
+        writer.serialize(finding)?;
+    }
+    Ok(writer.flush()?)
+}
+
+/// From which side a hole is known.
+fn known(proof: &Proof, hole: &Hole) -> &'static str {
+    match (hole.found, hole.declared) {
+        (true, true) => "declared",
+        (true, false) if proof.contradicts(hole) => "UNDECLARED",
+        (true, false) => "found",
+        (false, _) if hole.last => "declared, and nothing after it",
+        (false, _) => "DECLARED BUT NOT FOUND",
+    }
 }
 
 fn print(out: &mut impl Write, proof: &Proof) -> io::Result<()> {
@@ -86,16 +168,10 @@ fn print(out: &mut impl Write, proof: &Proof) -> io::Result<()> {
         writeln!(out, "no end    {unended}")?;
     }
     for hole in &proof.holes {
-        let known = match (hole.found, hole.declared) {
-            (true, true) => "declared",
-            (true, false) if proof.contradicts(hole) => "UNDECLARED",
-            (true, false) => "found",
-            (false, _) if hole.last => "declared, and nothing after it",
-            (false, _) => "DECLARED BUT NOT FOUND",
-        };
         writeln!(
             out,
-            "hole      {known}: session {} conn {} sid {}, {} messages from seq {}",
+            "hole      {}: session {} conn {} sid {}, {} messages from seq {}",
+            known(proof, hole),
             hole.session,
             hole.conn,
             hole.sid,

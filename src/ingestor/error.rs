@@ -43,6 +43,8 @@ pub enum Error {
         source: tape::Error,
         /// The file, whole up to this line.
         whole_lines: u64,
+        /// Lines behind those that were written and perhaps did not reach the disk.
+        unsynced_lines: u64,
         /// Messages that were received and could not be written.
         lost_messages: u64,
     },
@@ -102,12 +104,22 @@ impl Error {
                 Some("check KALSHI_KEY_ID, KALSHI_PRIVATE_KEY_PATH and --env".into())
             }
             Self::NeverConnected { .. } => Some("check the network and --ws-url".into()),
-            Self::Tape { whole_lines: 0, .. } => {
+            Self::Tape { whole_lines: 0, unsynced_lines: 0, .. } => {
                 Some("choose another folder with --log-dir".into())
             }
-            Self::Tape { whole_lines, lost_messages, .. } => Some(format!(
+            Self::Tape { source, .. } if source.is_not_found() => Some(
+                "the log folder was moved or removed while it was written; what the file held is \
+                 where it went"
+                    .into(),
+            ),
+            Self::Tape { whole_lines, unsynced_lines: 0, lost_messages, .. } => Some(format!(
                 "the segment is whole up to line {whole_lines}; {lost_messages} messages that were \
                  received after it are lost"
+            )),
+            Self::Tape { whole_lines, unsynced_lines, lost_messages, .. } => Some(format!(
+                "the segment is whole up to line {whole_lines}; {unsynced_lines} lines after it \
+                 may not have reached the disk; {lost_messages} messages that were received after \
+                 those are lost"
             )),
             Self::Setting { .. }
             | Self::Thread(_)

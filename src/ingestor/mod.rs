@@ -11,6 +11,7 @@ mod arrival;
 mod backoff;
 mod books;
 mod clock;
+mod compressor;
 mod config;
 mod connection;
 mod error;
@@ -21,6 +22,7 @@ mod session;
 #[cfg(test)]
 mod simulation;
 mod stats;
+mod syncer;
 mod worker;
 mod writer;
 

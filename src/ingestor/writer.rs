@@ -1,8 +1,9 @@
-//! The logger: one thread, the only code that writes under the log folder while recording.
+//! The logger: one thread, the only code that writes what is recorded.
 //!
 //! It gathers batches until the flush interval is over or enough is there, writes them in one go,
-//! syncs now and then, and seals a segment when it is large or old. If it cannot write, it stops
-//! the whole recorder: a recorder that cannot record must not look alive.
+//! and begins a new segment when one is large or old. Whatever waits for the disk is left to the
+//! [`syncer`](super::syncer). If either fails, it stops the whole recorder: a recorder that cannot
+//! record must not look alive.
 
 use std::{
     path::PathBuf,
@@ -17,11 +18,13 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Error,
     clock::Clock,
-    config::{Compression, Config},
+    compressor::Compressor,
+    config::Config,
     queue::{Batch, Receiver},
     stats::Stats,
+    syncer::{Full, Syncer},
 };
-use crate::tape::{self, Event, SegmentWriter, SessionInfo, Stamp, compress, write_event};
+use crate::tape::{self, Event, SegmentSync, SegmentWriter, SessionInfo, Stamp, write_event};
 
 /// Enough to write at once, even before the flush interval is over. Less than a full batch, which
 /// so goes from the worker's buffer to the file without a copy.
@@ -58,7 +61,7 @@ impl Logger {
     }
 }
 
-/// Creates the first segment and starts the thread.
+/// Creates the first segment and starts the threads.
 ///
 /// # Errors
 /// [`Error::Tape`] when the log folder cannot be written, before anything is recorded.
@@ -76,21 +79,27 @@ pub(super) fn spawn(
         host: hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
         clock: Clock::start(),
         flush: config.flush,
-        sync: config.sync,
         segment_bytes: config.segment_bytes,
         segment_age: config.segment_age,
-        compressor: Compressor::start(config.compression).map_err(Error::Thread)?,
         written: Written::default(),
         stats,
     };
-    let segment = log.open_segment().map_err(|source| failed(source, 0))?;
+    let (segment, mut sync) = log.open_segment().map_err(|source| failed(source, 0))?;
+    sync.sync().map_err(|source| failed(source, 0))?;
+    let (compressor, sealed) = Compressor::start(config).map_err(Error::Thread)?;
+    let syncer = Syncer::start(sync, config.sync, sealed).map_err(Error::Thread)?;
     let ended = CancellationToken::new();
     let guard = ended.clone().drop_guard();
     let thread = std::thread::Builder::new()
         .name("logger".to_owned())
         .spawn(move || {
             let _ended = guard;
-            log.run(&queue, segment)
+            let recorded = log.run(queue, segment, &syncer);
+            // Waited for in any case. The first cause is the one that is told.
+            let synced = syncer.finish();
+            log.written.files = compressor.finish();
+            recorded.and(synced)?;
+            Ok(log.written)
         })
         .map_err(Error::Thread)?;
     Ok(Logger { thread, ended })
@@ -104,10 +113,8 @@ struct Log {
     host: String,
     clock: Clock,
     flush: Duration,
-    sync: Duration,
     segment_bytes: u64,
     segment_age: Duration,
-    compressor: Compressor,
     written: Written,
     stats: Arc<Stats>,
 }
@@ -122,19 +129,19 @@ struct Gathered {
 struct Segment {
     writer: SegmentWriter,
     born: Instant,
-    synced: Instant,
-    dirty: bool,
 }
 
 impl Log {
-    fn run(mut self, queue: &Receiver, mut segment: Segment) -> Result<Written, Error> {
+    /// Writes what comes until no worker is left or the syncer has failed. The queue ends with it,
+    /// so that workers do not wait for one that has no reader.
+    fn run(&mut self, queue: Receiver, mut segment: Segment, syncer: &Syncer) -> Result<(), Error> {
         let mut gathered = Gathered::default();
         loop {
             let patience = match gathered.since {
                 Some(since) => self.flush.saturating_sub(since.elapsed()),
-                None => self.sync.min(IDLE),
+                None => IDLE,
             }
-            .max(Duration::from_millis(1));
+            .clamp(Duration::from_millis(1), IDLE);
             let over = match queue.receive(patience) {
                 Ok(Some(batch)) => {
                     gathered.since.get_or_insert_with(Instant::now);
@@ -146,27 +153,23 @@ impl Log {
             };
             let due = gathered.since.is_some_and(|since| since.elapsed() >= self.flush);
             if over || due || gathered.batch.bytes.len() >= WRITE_BYTES || queue.is_tight() {
-                self.write(queue, &mut segment, std::mem::take(&mut gathered).batch)?;
-            }
-            if segment.dirty && segment.synced.elapsed() >= self.sync {
-                let lines = segment.writer.lines();
-                segment.writer.sync().map_err(|source| failed(source, lines))?;
-                segment.synced = Instant::now();
-                segment.dirty = false;
-            }
-            if over {
-                let lines = segment.writer.lines();
-                self.seal(segment, true).map_err(|source| failed(source, lines))?;
-                self.written.queue_peak = queue.peak();
-                self.written.files = self.compressor.finish();
-                return Ok(self.written);
+                self.write(&queue, &mut segment, std::mem::take(&mut gathered).batch)?;
             }
             let full = segment.writer.bytes() >= self.segment_bytes;
-            if full || segment.born.elapsed() >= self.segment_age {
+            let handed_over = if over {
+                self.written.queue_peak = queue.peak();
+                syncer.seal(self.full(segment, None));
+                return Ok(());
+            } else if full || segment.born.elapsed() >= self.segment_age {
                 let lines = segment.writer.lines();
-                let next = self.open_segment().map_err(|source| failed(source, lines))?;
+                let (next, sync) = self.open_segment().map_err(|source| failed(source, lines))?;
                 let old = std::mem::replace(&mut segment, next);
-                self.seal(old, false).map_err(|source| failed(source, lines))?;
+                syncer.seal(self.full(old, Some(sync)))
+            } else {
+                true
+            };
+            if !handed_over || syncer.has_failed() {
+                return Ok(());
             }
         }
     }
@@ -181,14 +184,13 @@ impl Log {
             .writer
             .append(&batch.bytes, batch.lines, batch.frames)
             .map_err(|source| failed(source, segment.writer.lines()))?;
-        segment.dirty = true;
         self.stats.written.fetch_add(batch.frames, Relaxed);
         self.written.bytes += batch.bytes.len() as u64;
         queue.free(batch);
         Ok(())
     }
 
-    fn open_segment(&mut self) -> Result<Segment, tape::Error> {
+    fn open_segment(&mut self) -> Result<(Segment, SegmentSync), tape::Error> {
         let now = Instant::now();
         // A new look at the wall clock: over months, and over a machine's sleep, names stay true.
         let before = self.clock.ns(now);
@@ -211,73 +213,16 @@ impl Log {
         writer.append(&line, 1, 0)?;
         self.written.segments += 1;
         self.written.bytes += line.len() as u64;
-        Ok(Segment { writer, born: now, synced: now, dirty: true })
+        let sync = writer.syncer();
+        Ok((Segment { writer, born: now }, sync))
     }
 
-    fn seal(&mut self, segment: Segment, last: bool) -> Result<(), tape::Error> {
-        let recv_ns = self.clock.ns(Instant::now());
-        let writer = segment.writer;
-        let (path, seal) = if last { writer.seal_last(recv_ns) } else { writer.seal(recv_ns) }?;
-        tracing::debug!(path = %path.display(), lines = seal.lines, "segment sealed");
-        self.compressor.take(path, seal);
-        Ok(())
+    fn full(&mut self, segment: Segment, next: Option<SegmentSync>) -> Full {
+        Full { writer: segment.writer, recv_ns: self.clock.ns(Instant::now()), next }
     }
 }
 
 /// How many messages that costs is known when the workers have ended.
 fn failed(source: tape::Error, whole_lines: u64) -> Error {
-    Error::Tape { source, whole_lines, lost_messages: 0 }
-}
-
-/// The thread that compresses sealed segments, one at a time, behind the recording.
-struct Compressor {
-    sealed: Option<std::sync::mpsc::Sender<(PathBuf, tape::Seal)>>,
-    thread: Option<JoinHandle<Vec<PathBuf>>>,
-    kept: Vec<PathBuf>,
-}
-
-impl Compressor {
-    fn start(compression: Compression) -> std::io::Result<Self> {
-        let mut compressor = Self { sealed: None, thread: None, kept: Vec::new() };
-        if compression == Compression::Zstd {
-            let (sender, sealed) = std::sync::mpsc::channel::<(PathBuf, tape::Seal)>();
-            let thread =
-                std::thread::Builder::new().name("compressor".to_owned()).spawn(move || {
-                    sealed.into_iter().map(|(path, seal)| compressed_or_kept(path, &seal)).collect()
-                })?;
-            compressor.sealed = Some(sender);
-            compressor.thread = Some(thread);
-        }
-        Ok(compressor)
-    }
-
-    fn take(&mut self, path: PathBuf, seal: tape::Seal) {
-        let unsent = match &self.sealed {
-            Some(sealed) => sealed.send((path, seal)).err().map(|error| error.0.0),
-            None => Some(path),
-        };
-        self.kept.extend(unsent);
-    }
-
-    /// Waits for the last segment and says where all of them lie.
-    fn finish(&mut self) -> Vec<PathBuf> {
-        self.sealed = None;
-        let mut files = std::mem::take(&mut self.kept);
-        if let Some(thread) = self.thread.take() {
-            files.extend(thread.join().unwrap_or_default());
-        }
-        files
-    }
-}
-
-/// A segment that cannot be compressed stays as it is: nothing is lost, it is only larger.
-fn compressed_or_kept(path: PathBuf, seal: &tape::Seal) -> PathBuf {
-    match compress(&path, seal) {
-        Ok(compressed) => compressed,
-        Err(error) => {
-            let cause = super::connection::chain(&error);
-            tracing::warn!(path = %path.display(), cause, "segment not compressed");
-            path
-        }
-    }
+    Error::Tape { source, whole_lines, unsynced_lines: 0, lost_messages: 0 }
 }

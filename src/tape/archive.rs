@@ -1,7 +1,7 @@
 //! A log folder and the segments in it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -149,7 +149,10 @@ impl Listing {
     fn of(folder: &Path) -> Result<Self, Error> {
         let mut listing = Self::default();
         let mut pending = vec![folder.to_owned()];
-        while let Some(path) = pending.pop() {
+        // Last, so that what is reached in two ways has its own name; and a circle has an end.
+        let mut linked = Vec::new();
+        let mut listed = HashSet::new();
+        while let Some(path) = pending.pop().or_else(|| linked.pop()) {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             let inside = path != folder;
             if inside && (name.starts_with('.') || name == "lake") {
@@ -157,16 +160,21 @@ impl Listing {
             }
             match fs::metadata(&path) {
                 Ok(status) if status.is_dir() => {
-                    let list = fs::read_dir(&path).map_err(|e| Error::folder("list", &path, e))?;
-                    for entry in list {
-                        pending.push(entry.map_err(|e| Error::folder("list", &path, e))?.path());
+                    let real = fs::canonicalize(&path);
+                    if !listed.insert(real.map_err(|e| Error::folder("look into", &path, e))?) {
+                        continue;
+                    }
+                    for entry in fs::read_dir(&path).map_err(|e| Error::folder("list", &path, e))? {
+                        let entry = entry.map_err(|e| Error::folder("list", &path, e))?.path();
+                        if entry.is_symlink() { &mut linked } else { &mut pending }.push(entry);
                     }
                 }
+                // A pipe that nobody writes to would be waited for without end.
+                Ok(status) if !status.is_file() => listing.foreign.push(path),
                 Ok(status) => listing.add(path, status.len()),
-                // A link to nowhere has not moved, it is broken.
-                Err(e) if e.kind() == ErrorKind::NotFound && !path.is_symlink() => {
-                    listing.add_moved(path)?;
-                }
+                // A link to nowhere has not moved, it is broken: opening it will say so.
+                Err(_) if path.is_symlink() => listing.add(path, 0),
+                Err(e) if e.kind() == ErrorKind::NotFound => listing.add_moved(path)?,
                 Err(e) => return Err(Error::folder("look into", &path, e)),
             }
         }
@@ -292,10 +300,58 @@ mod tests {
     }
 
     #[cfg(unix)]
+    fn names(archive: &Archive) -> Vec<String> {
+        let name = |path: &Path| path.strip_prefix(&archive.folder).unwrap().display().to_string();
+        archive.segments.iter().map(|s| name(&s.path)).collect()
+    }
+
+    #[cfg(unix)]
     #[test]
-    fn a_link_to_nowhere_is_an_error_and_not_a_file_that_moved() {
+    fn a_link_to_nowhere_is_a_segment_that_cannot_be_opened() {
         let folder = tempfile::tempdir().unwrap();
-        std::os::unix::fs::symlink("nowhere", folder.path().join("a.jsonl")).unwrap();
-        assert!(matches!(Archive::open(folder.path()), Err(Error::Folder { .. })));
+        let at = |name: &str| folder.path().join(name);
+        for (to, link) in [("nowhere", "a.jsonl"), ("b.jsonl", "b.jsonl"), ("loop", "loop")] {
+            std::os::unix::fs::symlink(to, at(link)).unwrap();
+        }
+        fs::write(at("c.jsonl"), "{}\n").unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        assert_eq!(names(&archive), ["a.jsonl", "b.jsonl", "c.jsonl"]);
+        assert_eq!(archive.foreign, [at("loop")]);
+        let opened: Vec<_> = archive.segments.iter().map(|s| s.open().is_ok()).collect();
+        assert_eq!(opened, [false, false, true]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_that_are_linked_in_circles_are_listed_once_under_their_own_names() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::create_dir(at("day")).unwrap();
+        fs::write(at("day/a.jsonl"), "").unwrap();
+        fs::write(elsewhere.path().join("b.jsonl"), "").unwrap();
+        for link in ["0", "1", "day/2", "day/3"] {
+            symlink(folder.path(), at(link)).unwrap();
+        }
+        symlink(at("day"), at("another-day")).unwrap();
+        symlink(elsewhere.path(), at("elsewhere")).unwrap();
+        symlink(at("day/a.jsonl"), at("c.jsonl")).unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        assert_eq!(names(&archive), ["c.jsonl", "day/a.jsonl", "elsewhere/b.jsonl"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn pipes_and_folders_that_are_named_as_segments_are_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let made = std::process::Command::new("mkfifo").arg(at("a.jsonl")).status().unwrap();
+        assert!(made.success());
+        fs::create_dir(at("b.jsonl")).unwrap();
+        fs::write(at("b.jsonl/c.jsonl"), "").unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        assert_eq!(names(&archive), ["b.jsonl/c.jsonl"]);
+        assert_eq!(archive.foreign, [at("a.jsonl")]);
     }
 }

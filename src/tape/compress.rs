@@ -1,60 +1,125 @@
 //! Compressing a sealed segment, and proving the copy before the original goes.
 
 use std::{
-    fs::{self, File},
-    io::{self, BufReader, Read},
+    fs::{self, File, TryLockError},
+    io::{self, BufReader, ErrorKind, Read, Seek},
     path::{Path, PathBuf},
 };
 
-use super::{Error, Seal, seal::Digester, segment::sync_folder};
+use super::{
+    Error, Seal,
+    seal::{CLOSING_LINE_MAX, Digester},
+    segment::sync_folder,
+};
 
 const LEVEL: i32 = 3;
 
 /// Compresses `X.sealed.jsonl` to `X.jsonl.zst` and removes it, after the copy was read back and
-/// its digest found equal to the seal's. Interrupted at any point, one whole file remains.
+/// its digest found equal to the seal's. Interrupted at any point, one whole file remains, and the
+/// next call goes on from there. Returns where the segment lies then: still under its own name when
+/// another program is compressing it just now.
 ///
 /// # Errors
 /// [`Error::Segment`]; the original is then still there.
-pub fn compress(sealed: &Path, seal: &Seal) -> Result<PathBuf, Error> {
-    let name = sealed.to_string_lossy();
-    let stem = name.strip_suffix(".sealed.jsonl").unwrap_or(&name);
-    let target = PathBuf::from(format!("{stem}.jsonl.zst"));
-    let partial = PathBuf::from(format!("{stem}.jsonl.zst.tmp"));
-    let done = write_copy(sealed, &partial)
-        .and_then(|()| check_copy(&partial, seal))
-        .and_then(|()| fs::rename(&partial, &target));
-    if let Err(source) = done {
-        if let Err(left) = fs::remove_file(&partial) {
-            tracing::debug!(%left, path = %partial.display(), "partial copy not removed");
-        }
-        return Err(Error::segment("compress", sealed, source));
+pub fn compress(sealed: &Path) -> Result<PathBuf, Error> {
+    let [target, partial] = [".jsonl.zst", ".jsonl.zst.tmp"].map(|ending| sibling(sealed, ending));
+    let fail = |source| Error::segment("compress", sealed, source);
+    let source = match File::open(sealed) {
+        Err(error) if error.kind() == ErrorKind::NotFound && target.exists() => return Ok(target),
+        opened => opened.map_err(fail)?,
+    };
+    let Some(claim) = Claim::on(&source) else { return Ok(sealed.to_owned()) };
+    // Whoever had the claim before may have brought it to its end.
+    if !sealed.exists() && target.exists() {
+        return Ok(target);
+    }
+    let seal = Seal::read(&source).map_err(fail)?;
+    if check_copy(&target, &seal).is_err() {
+        make_copy(&source, &claim, &partial, &target, &seal).map_err(fail)?;
     }
     // The copy's name must survive a power cut before the original may go.
     let folder = target.parent().unwrap_or(Path::new(""));
     sync_folder(folder)?;
-    fs::remove_file(sealed).map_err(|e| Error::segment("remove the original of", sealed, e))?;
+    match fs::remove_file(sealed) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        removed => removed.map_err(|e| Error::segment("remove the original of", sealed, e))?,
+    }
     sync_folder(folder)?;
     Ok(target)
 }
 
-fn write_copy(sealed: &Path, partial: &Path) -> io::Result<()> {
-    let mut source = File::open(sealed)?;
-    let mut encoder = zstd::Encoder::new(File::create(partial)?, LEVEL)?;
+/// The name of `X.sealed.jsonl` with another ending.
+pub(super) fn sibling(sealed: &Path, ending: &str) -> PathBuf {
+    let name = sealed.to_string_lossy();
+    let stem = name.strip_suffix(".sealed.jsonl").unwrap_or(&name);
+    PathBuf::from(format!("{stem}{ending}"))
+}
+
+/// Keeps two recorders in one folder from compressing the same segment at once.
+enum Claim {
+    /// By a lock on the sealed file, which ends with the process: a partial copy is a dead one's.
+    Lock,
+    /// Where the file system has no locks, by who creates the copy's file: one that is there may be
+    /// somebody's.
+    FirstCome,
+}
+
+impl Claim {
+    fn on(sealed: &File) -> Option<Self> {
+        // There a lock would keep readers off as well.
+        if cfg!(windows) {
+            return Some(Self::FirstCome);
+        }
+        match sealed.try_lock() {
+            Ok(()) => Some(Self::Lock),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Error(_)) => Some(Self::FirstCome),
+        }
+    }
+}
+
+fn make_copy(
+    source: &File,
+    claim: &Claim,
+    partial: &Path,
+    target: &Path,
+    seal: &Seal,
+) -> io::Result<()> {
+    if let Claim::Lock = claim
+        && partial.exists()
+    {
+        fs::remove_file(partial)?;
+    }
+    let copy = File::create_new(partial)?;
+    let done = write_copy(source, copy)
+        .and_then(|()| check_copy(partial, seal))
+        .and_then(|()| fs::rename(partial, target));
+    if done.is_err()
+        && let Err(left) = fs::remove_file(partial)
+    {
+        tracing::debug!(%left, path = %partial.display(), "partial copy not removed");
+    }
+    done
+}
+
+fn write_copy(mut source: &File, copy: File) -> io::Result<()> {
+    source.rewind()?;
+    let mut encoder = zstd::Encoder::new(copy, LEVEL)?;
     encoder.include_checksum(true)?;
     io::copy(&mut source, &mut encoder)?;
     encoder.finish()?.sync_all()
 }
 
-fn check_copy(partial: &Path, seal: &Seal) -> io::Result<()> {
-    let mut decoder = BufReader::new(zstd::Decoder::new(File::open(partial)?)?);
+fn check_copy(copy: &Path, seal: &Seal) -> io::Result<()> {
+    let mut decoder = BufReader::new(zstd::Decoder::new(File::open(copy)?)?);
     let mut digest = Digester::default();
     io::copy(&mut decoder.by_ref().take(seal.bytes), &mut digest)?;
     let mut closing_line = Vec::new();
-    decoder.read_to_end(&mut closing_line)?;
+    decoder.take(CLOSING_LINE_MAX).read_to_end(&mut closing_line)?;
     if digest.hex() == seal.xxh128 && closing_line.ends_with(b"}\n") {
         Ok(())
     } else {
-        Err(io::Error::new(io::ErrorKind::InvalidData, "the copy differs from the seal"))
+        Err(io::Error::new(ErrorKind::InvalidData, "the copy differs from the seal"))
     }
 }
 
@@ -63,7 +128,7 @@ mod tests {
     use super::*;
     use crate::tape::{Archive, Layout, SegmentWriter, Stamp, write_frame};
 
-    fn sealed(folder: &Path) -> (PathBuf, Seal) {
+    fn sealed(folder: &Path) -> PathBuf {
         let stamp = Stamp { start_ns: 0, session: "3f9a1c07be52".into(), number: 0 };
         let mut segment = SegmentWriter::create(folder, &stamp).unwrap();
         let mut lines = Vec::new();
@@ -71,30 +136,77 @@ mod tests {
             write_frame(&mut lines, n, 1, "{\"type\":\"a\"}");
         }
         segment.append(&lines, 1_000, 1_000).unwrap();
-        segment.seal(1_000).unwrap()
+        segment.seal(1_000).unwrap().0
+    }
+
+    fn layouts(folder: &Path) -> (Vec<Layout>, usize) {
+        let archive = Archive::open(folder).unwrap();
+        (archive.segments.iter().map(|s| s.layout).collect(), archive.foreign.len())
     }
 
     #[test]
     fn the_copy_replaces_the_original_byte_for_byte() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, seal) = sealed(folder.path());
+        let path = sealed(folder.path());
         let before = fs::read(&path).unwrap();
-        let compressed = compress(&path, &seal).unwrap();
+        let compressed = compress(&path).unwrap();
         assert_eq!(zstd::decode_all(File::open(&compressed).unwrap()).unwrap(), before);
-        let archive = Archive::open(folder.path()).unwrap();
-        let layouts: Vec<_> = archive.segments.iter().map(|s| s.layout).collect();
-        assert_eq!((layouts, archive.foreign.len()), (vec![Layout::Compressed], 0));
+        assert_eq!(layouts(folder.path()), (vec![Layout::Compressed], 0));
+        assert_eq!(compress(&path).unwrap(), compressed, "done already");
     }
 
     #[test]
     fn an_original_that_differs_from_its_seal_is_kept() {
         let folder = tempfile::tempdir().unwrap();
-        let (path, mut seal) = sealed(folder.path());
-        seal.xxh128 = "0".repeat(32);
-        let error = compress(&path, &seal).unwrap_err();
+        let path = sealed(folder.path());
+        let whole = fs::read_to_string(&path).unwrap();
+        fs::write(&path, whole.replacen(r#"{"type":"a"}"#, r#"{"type":"b"}"#, 1)).unwrap();
+        let error = compress(&path).unwrap_err();
         assert!(error.to_string().starts_with("compress log segment"), "{error}");
-        let archive = Archive::open(folder.path()).unwrap();
-        let layouts: Vec<_> = archive.segments.iter().map(|s| s.layout).collect();
-        assert_eq!((layouts, archive.foreign.len()), (vec![Layout::Sealed], 0));
+        assert_eq!(layouts(folder.path()), (vec![Layout::Sealed], 0));
+        for cut in [whole.len() - 1, whole.len() / 2, 0] {
+            fs::write(&path, &whole[..cut]).unwrap();
+            compress(&path).unwrap_err();
+            assert_eq!(fs::read_to_string(&path).unwrap(), whole[..cut]);
+        }
+    }
+
+    #[test]
+    fn what_a_crash_left_is_brought_to_its_end() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sealed(folder.path());
+        let whole = fs::read(&path).unwrap();
+        let [target, partial] = [".jsonl.zst", ".jsonl.zst.tmp"].map(|end| sibling(&path, end));
+        // Of another level, so that it can be told from one that is made again.
+        let copy = zstd::encode_all(&*whole, LEVEL + 10).unwrap();
+        assert_ne!(copy, zstd::encode_all(&*whole, LEVEL).unwrap());
+        // A partial copy; a whole one whose original was to be removed; one that is no copy.
+        let cases = [(&partial, &copy[..9]), (&target, &copy[..]), (&target, &copy[..19])];
+        for (left, bytes) in cases {
+            fs::write(&path, &whole).unwrap();
+            fs::write(left, bytes).unwrap();
+            assert_eq!(compress(&path).unwrap(), target);
+            assert_eq!(zstd::decode_all(File::open(&target).unwrap()).unwrap(), whole);
+            assert_eq!(layouts(folder.path()), (vec![Layout::Compressed], 0));
+            let kept = fs::read(&target).unwrap() == copy;
+            assert_eq!(kept, bytes.len() == copy.len(), "a sound copy is not made again");
+            fs::remove_file(&target).unwrap();
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_segment_that_another_program_compresses_is_left_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sealed(folder.path());
+        let other = File::open(&path).unwrap();
+        other.lock().unwrap();
+        let partial = sibling(&path, ".jsonl.zst.tmp");
+        fs::write(&partial, "half").unwrap();
+        assert_eq!(compress(&path).unwrap(), path);
+        assert_eq!(fs::read_to_string(&partial).unwrap(), "half");
+        drop(other);
+        assert!(compress(&path).unwrap().exists());
+        assert!(!partial.exists());
     }
 }

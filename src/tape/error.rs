@@ -35,7 +35,7 @@ pub enum Error {
 
 impl Error {
     /// Whether the file or folder is not there, as when it was renamed meanwhile.
-    pub(super) fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         match self {
             Self::NoFolder(_) => true,
             Self::Folder { source, .. } | Self::Segment { source, .. } => {

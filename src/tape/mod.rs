@@ -17,6 +17,7 @@ mod segment;
 mod seal;
 mod compress;
 mod archive;
+mod leftovers;
 mod reader;
 mod verify;
 mod error;
@@ -25,10 +26,11 @@ pub use archive::{Archive, Layout, Segment};
 pub use compress::compress;
 pub use error::Error;
 pub use event::{Event, SessionInfo};
+pub use leftovers::Leftovers;
 pub use reader::{Line, Reader};
 pub use record::{Body, Record, RecordError, write_event, write_frame};
 pub use seal::Seal;
-pub use segment::{SegmentWriter, Stamp};
+pub use segment::{SegmentSync, SegmentWriter, Stamp};
 pub use verify::{Hole, Proof, SegmentProof, SegmentState, verify};
 
 /// The tape format that this library writes.

@@ -23,6 +23,7 @@ pub struct Reader {
     offset: u64,
     line_bytes_max: u64,
     over: bool,
+    salvaged: bool,
 }
 
 /// One line of a segment.
@@ -53,12 +54,11 @@ impl Reader {
     /// [`Error::Segment`] when the file cannot be opened or is shorter.
     pub fn open_at(path: &Path, offset: u64) -> Result<Self, Error> {
         let fail = |source| Error::segment("open", path, source);
-        let mut file = File::open(path).map_err(fail)?;
-        let source: Box<dyn BufRead + Send> = if path.extension().is_some_and(|e| e == "zst") {
-            let mut decoder = zstd::Decoder::new(file).map_err(fail)?;
-            io::copy(&mut decoder.by_ref().take(offset), &mut io::sink()).map_err(fail)?;
+        let source: Box<dyn BufRead + Send> = if is_compressed(path) {
+            let decoder = decoder_at(path, offset).map_err(fail)?;
             Box::new(BufReader::with_capacity(BUFFER_BYTES, decoder))
         } else {
+            let mut file = File::open(path).map_err(fail)?;
             file.seek(SeekFrom::Start(offset)).map_err(fail)?;
             Box::new(BufReader::with_capacity(BUFFER_BYTES, file))
         };
@@ -70,6 +70,7 @@ impl Reader {
             offset,
             line_bytes_max: LINE_BYTES_MAX,
             over: false,
+            salvaged: false,
         })
     }
 
@@ -84,12 +85,12 @@ impl Reader {
         if self.over {
             return Ok(None);
         }
-        let read = self
-            .source
-            .by_ref()
-            .take(self.line_bytes_max.saturating_add(1))
-            .read_until(b'\n', &mut self.line)
-            .map_err(|source| Error::segment("read", &self.path, source))?;
+        let mut result = self.read_line();
+        if result.is_err() && self.salvage() {
+            result = self.read_line();
+        }
+        result.map_err(|source| Error::segment("read", &self.path, source))?;
+        let read = self.line.len();
         if read == 0 {
             return Ok(None);
         }
@@ -114,6 +115,24 @@ impl Reader {
         Ok(Some(Line { number: self.number, offset, bytes: &self.line, ended }))
     }
 
+    fn read_line(&mut self) -> io::Result<usize> {
+        let room = (self.line_bytes_max + 1).saturating_sub(self.line.len() as u64);
+        self.source.by_ref().take(room).read_until(b'\n', &mut self.line)
+    }
+
+    /// A large step that meets damage loses the sound bytes before it. Goes back to the last that
+    /// were seen, to go on in steps of one byte; `false` where that has been done.
+    fn salvage(&mut self) -> bool {
+        if self.salvaged || !is_compressed(&self.path) {
+            return false;
+        }
+        self.salvaged = true;
+        let seen = self.offset + self.line.len() as u64;
+        let Ok(decoder) = decoder_at(&self.path, seen) else { return false };
+        self.source = Box::new(BufReader::with_capacity(1, decoder));
+        true
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -125,6 +144,16 @@ impl Reader {
     pub const fn offset(&self) -> u64 {
         self.offset
     }
+}
+
+fn is_compressed(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "zst")
+}
+
+fn decoder_at(path: &Path, offset: u64) -> io::Result<zstd::Decoder<'static, BufReader<File>>> {
+    let mut decoder = zstd::Decoder::new(File::open(path)?)?;
+    io::copy(&mut decoder.by_ref().take(offset), &mut io::sink())?;
+    Ok(decoder)
 }
 
 #[cfg(test)]
@@ -158,5 +187,50 @@ mod tests {
         let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
         file.write_all(b":1}\n{}\n").unwrap();
         assert!(reader.next_line().unwrap().is_none());
+    }
+
+    /// Where each block's header stands in a compressed text (RFC 8878, 3.1.1).
+    fn blocks(compressed: &[u8]) -> Vec<usize> {
+        assert_eq!(compressed[4] & !0b100, 0, "another frame header than the encoder's usual one");
+        let mut blocks = vec![6];
+        loop {
+            let at = *blocks.last().unwrap();
+            let header =
+                u32::from_le_bytes([compressed[at], compressed[at + 1], compressed[at + 2], 0]);
+            if header & 1 == 1 {
+                return blocks;
+            }
+            let size = if header >> 1 & 3 == 1 { 1 } else { header >> 3 };
+            blocks.push(at + 3 + usize::try_from(size).unwrap());
+        }
+    }
+
+    #[test]
+    fn every_line_before_a_damaged_block_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl.zst");
+        let mut random = fastrand::Rng::with_seed(1);
+        let line = |n| format!("{n} {:0100x}\n", random.u128(..));
+        let text = (0..40_000).map(line).collect::<String>();
+        let whole = zstd::encode_all(text.as_bytes(), 3).unwrap();
+        let blocks = blocks(&whole);
+        assert!(blocks.len() > 20);
+        for at in blocks {
+            // What the blocks before it hold.
+            let mut sound = Vec::new();
+            zstd::Decoder::new(&whole[..at]).unwrap().read_to_end(&mut sound).unwrap_err();
+            let mut damaged = whole.clone();
+            damaged[at] |= 0b110;
+            fs::write(&path, &damaged).unwrap();
+            let mut reader = Reader::open(&path).unwrap();
+            let mut read = Vec::new();
+            while let Ok(line) = reader.next_line() {
+                read.extend_from_slice(line.unwrap().bytes);
+                read.push(b'\n');
+            }
+            let lines = sound.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+            assert!(read == sound[..lines], "{} of {lines} bytes read", read.len());
+            assert!(reader.next_line().is_err());
+        }
     }
 }

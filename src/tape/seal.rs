@@ -1,9 +1,14 @@
 //! The counts and the digest that end a segment.
 
-use std::io;
+use std::{
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+};
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
+
+use super::{Body, Event, Record};
 
 /// What a whole segment holds before its last line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +25,29 @@ pub struct Seal {
     /// Whether the session ends here: no further segment of it was begun.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub end: bool,
+}
+
+/// More than a closing line has.
+pub(super) const CLOSING_LINE_MAX: u64 = 4096;
+
+impl Seal {
+    /// The seal in the last line of an uncompressed segment.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidData`] where that is no whole closing line.
+    pub(super) fn read(mut sealed: &File) -> io::Result<Self> {
+        let bytes = sealed.metadata()?.len();
+        sealed.seek(SeekFrom::Start(bytes.saturating_sub(CLOSING_LINE_MAX)))?;
+        let mut tail = Vec::new();
+        sealed.take(CLOSING_LINE_MAX).read_to_end(&mut tail)?;
+        let closing = tail.strip_suffix(b"\n").and_then(|tail| {
+            let line = tail.rsplit(|byte| *byte == b'\n').next()?;
+            let Body::Event(event) = Record::parse(line).ok()?.body else { return None };
+            if let Event::Closed(seal) = *event { Some(seal) } else { None }
+        });
+        let missing = || io::Error::new(io::ErrorKind::InvalidData, "it has no closing line");
+        closing.ok_or_else(missing)
+    }
 }
 
 /// Counts and digests a segment's bytes as they pass.

@@ -4,6 +4,10 @@ use std::{
     fs::{self, File, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -51,36 +55,109 @@ impl Stamp {
 }
 
 /// An open segment. Bytes given to it are in the file when the call returns (not yet on the
-/// platter: see [`Self::sync`]).
+/// platter: see [`SegmentSync`]).
 #[derive(Debug)]
 pub struct SegmentWriter {
     stem: PathBuf,
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
     sealer: Sealer,
+    /// The same count, for [`SegmentSync`].
+    appended: Arc<AtomicU64>,
+    unsynced_folders: Vec<PathBuf>,
+}
+
+/// What of an open segment waits for the disk. It may be used by another thread than the writer's,
+/// so that no writing waits with it.
+#[derive(Debug)]
+pub struct SegmentSync {
+    path: PathBuf,
+    file: Arc<File>,
+    appended: Arc<AtomicU64>,
+    synced: u64,
+    /// Folders whose new entry a power cut would take.
+    unsynced_folders: Vec<PathBuf>,
+}
+
+impl SegmentSync {
+    /// Waits until what was appended survives a power cut, and makes sure that the file is still
+    /// where it was: writing to a removed file succeeds and keeps nothing.
+    ///
+    /// # Errors
+    /// [`Error::Segment`] and [`Error::Folder`].
+    pub fn sync(&mut self) -> Result<(), Error> {
+        self.sync_folders()?;
+        let appended = self.appended_lines();
+        if appended > self.synced {
+            self.file.sync_data().map_err(|e| Error::segment("sync", &self.path, e))?;
+            self.synced = appended;
+        }
+        fs::metadata(&self.path).map(drop).map_err(|e| Error::segment("sync", &self.path, e))
+    }
+
+    /// Waits until the file's name survives a power cut, as [`Self::sync`] does too; sealing then
+    /// syncs the rest.
+    ///
+    /// # Errors
+    /// [`Error::Folder`].
+    pub fn sync_folders(&mut self) -> Result<(), Error> {
+        for folder in std::mem::take(&mut self.unsynced_folders) {
+            sync_folder(&folder)?;
+        }
+        Ok(())
+    }
+
+    /// Lines that survive a power cut.
+    #[must_use]
+    pub const fn synced_lines(&self) -> u64 {
+        self.synced
+    }
+
+    /// Lines in the file.
+    #[must_use]
+    pub fn appended_lines(&self) -> u64 {
+        self.appended.load(Ordering::Acquire)
+    }
 }
 
 impl SegmentWriter {
-    /// Creates a new file for the segment; an existing one is never touched.
+    /// Creates a new file for the segment; an existing one is never touched. Its name survives a
+    /// power cut after the first sync.
     ///
     /// # Errors
     /// [`Error`] when the folder or the file cannot be made.
     pub fn create(folder: &Path, stamp: &Stamp) -> Result<Self, Error> {
         let stem = folder.join(stamp.path());
         let day = stem.parent().unwrap_or(folder);
-        let changed = parents_to_make(day);
+        let mut unsynced_folders: Vec<_> =
+            parents_to_make(day).into_iter().map(Path::to_owned).collect();
         fs::create_dir_all(day).map_err(|e| Error::folder("create", day, e))?;
-        for parent in changed {
-            sync_folder(parent)?;
-        }
+        unsynced_folders.push(day.to_owned());
         let path = with_ending(&stem, ".jsonl");
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .open(&path)
             .map_err(|e| Error::segment("create", &path, e))?;
-        sync_folder(day)?;
-        Ok(Self { stem, path, file, sealer: Sealer::default() })
+        Ok(Self {
+            stem,
+            path,
+            file: Arc::new(file),
+            sealer: Sealer::default(),
+            appended: Arc::default(),
+            unsynced_folders,
+        })
+    }
+
+    /// The syncing side, which also takes over the syncing of the folders.
+    pub fn syncer(&mut self) -> SegmentSync {
+        SegmentSync {
+            path: self.path.clone(),
+            file: Arc::clone(&self.file),
+            appended: Arc::clone(&self.appended),
+            synced: 0,
+            unsynced_folders: std::mem::take(&mut self.unsynced_folders),
+        }
     }
 
     /// Appends whole lines, `frames` of which hold a frame.
@@ -88,21 +165,10 @@ impl SegmentWriter {
     /// # Errors
     /// [`Error::Segment`]; then the file may end in a torn line and must not be written on.
     pub fn append(&mut self, bytes: &[u8], lines: u64, frames: u64) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|e| Error::segment("write", &self.path, e))?;
+        (&*self.file).write_all(bytes).map_err(|e| Error::segment("write", &self.path, e))?;
         self.sealer.add(bytes, lines, frames);
+        self.appended.store(self.sealer.lines(), Ordering::Release);
         Ok(())
-    }
-
-    /// Waits until what was appended survives a power cut, and makes sure that the file is still
-    /// where it was: writing to a removed file succeeds and keeps nothing.
-    ///
-    /// # Errors
-    /// [`Error::Segment`].
-    pub fn sync(&self) -> Result<(), Error> {
-        self.file
-            .sync_data()
-            .and_then(|()| fs::metadata(&self.path).map(drop))
-            .map_err(|e| Error::segment("sync", &self.path, e))
     }
 
     /// Writes the closing line, syncs, and renames the file to `.sealed.jsonl`. The session goes on
@@ -123,14 +189,17 @@ impl SegmentWriter {
         self.close(recv_ns, true)
     }
 
-    fn close(mut self, recv_ns: i64, end: bool) -> Result<(PathBuf, Seal), Error> {
+    fn close(self, recv_ns: i64, end: bool) -> Result<(PathBuf, Seal), Error> {
         let seal = Seal { end, ..self.sealer.seal() };
         let mut line = Vec::new();
         write_event(&mut line, recv_ns, None, &Event::Closed(seal.clone()));
-        self.file.write_all(&line).map_err(|e| Error::segment("write", &self.path, e))?;
+        (&*self.file).write_all(&line).map_err(|e| Error::segment("write", &self.path, e))?;
         self.file.sync_all().map_err(|e| Error::segment("sync", &self.path, e))?;
         let sealed = with_ending(&self.stem, ".sealed.jsonl");
         fs::rename(&self.path, &sealed).map_err(|e| Error::segment("seal", &self.path, e))?;
+        for folder in &self.unsynced_folders {
+            sync_folder(folder)?;
+        }
         if let Some(day) = sealed.parent() {
             sync_folder(day)?;
         }

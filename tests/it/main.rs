@@ -1,13 +1,13 @@
 //! The one integration binary: a module a subject.
 
-#![expect(clippy::unwrap_used, reason = "tests; each failure names its place")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "tests; each failure names its place; figures, and why one is skipped, go to standard error"
+)]
 #![cfg_attr(
     feature = "duckdb",
-    expect(
-        clippy::indexing_slicing,
-        clippy::print_stderr,
-        reason = "tests; figures, and why one is skipped, go to standard error"
-    )
+    expect(clippy::indexing_slicing, reason = "tests; each failure names its place")
 )]
 
 mod tidy;
@@ -15,6 +15,9 @@ mod stage;
 mod ingest;
 mod faults;
 mod crash;
+mod disk;
+#[cfg(target_os = "linux")]
+mod broken_disk;
 mod secrets;
 #[cfg(feature = "duckdb")]
 mod tape;
@@ -26,6 +29,8 @@ mod analyze;
 mod real;
 #[cfg(feature = "duckdb")]
 mod cli;
+#[cfg(feature = "duckdb")]
+mod verify;
 #[cfg(feature = "duckdb")]
 mod readme;
 #[cfg(feature = "duckdb")]

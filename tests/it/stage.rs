@@ -11,7 +11,7 @@ use kalshi_orderbook::{
     exchange::{Exchange, ExchangeConfig, Source},
     ingestor::{Config, Environment, Ingestor, Limits, Summary},
     protocol::Credentials,
-    tape::{Archive, Body, Event, Reader, Record},
+    tape::{Archive, Body, Event, Reader, Record, Segment},
 };
 use tempfile::TempDir;
 
@@ -103,9 +103,12 @@ pub(crate) struct Tape {
 
 impl Tape {
     pub(crate) fn read(folder: &Path) -> Self {
+        Archive::open(folder).map_or_else(|_| Self::default(), |a| Self::of(&a.segments))
+    }
+
+    pub(crate) fn of(segments: &[Segment]) -> Self {
         let mut tape = Self::default();
-        let Ok(archive) = Archive::open(folder) else { return tape };
-        for segment in archive.segments {
+        for segment in segments {
             // A live recorder may seal or compress the file between the listing and the opening.
             let Ok(mut reader) = Reader::open(&segment.path) else { continue };
             while let Some(line) = reader.next_line().unwrap() {

@@ -1,0 +1,60 @@
+//! Walking the sequences again, and what was said of them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Hole;
+use crate::protocol::{Sequences, Step};
+
+/// The sequences of one session, over all its segments.
+#[derive(Default)]
+pub(super) struct Walk {
+    sequences: HashMap<u32, Sequences>,
+    found: BTreeSet<(u32, u64, u64, u64)>,
+    declared: BTreeSet<(u32, u64, u64, u64)>,
+    /// Those of them after which the subscription had no frame yet.
+    last: BTreeSet<(u32, u64, u64, u64)>,
+}
+
+impl Walk {
+    /// A connection begins, and its numbers with it.
+    pub(super) fn connect(&mut self, conn: u32) {
+        self.sequences.insert(conn, Sequences::from_start());
+    }
+
+    /// Notes a hole that the recorder wrote down.
+    pub(super) fn declare(&mut self, conn: u32, sid: u64, expected: u64, got: u64) {
+        self.declared.insert((conn, sid, expected, got));
+        self.last.insert((conn, sid, expected, got));
+    }
+
+    /// Checks one frame's number; true if it had come before.
+    pub(super) fn step(&mut self, conn: u32, sid: u64, seq: u64) -> bool {
+        if !self.last.is_empty() {
+            self.last.retain(|hole| (hole.0, hole.1) != (conn, sid));
+        }
+        let sequences = self.sequences.entry(conn).or_insert_with(Sequences::joined_late);
+        match sequences.check(sid, seq) {
+            Step::Next => false,
+            Step::Gap { expected } => {
+                self.found.insert((conn, sid, expected, seq));
+                false
+            }
+            Step::Repeat { .. } => true,
+        }
+    }
+
+    /// All holes, from whichever side they are known.
+    pub(super) fn holes(self, session: &str) -> Vec<Hole> {
+        let hole = |&(conn, sid, expected, got): &(u32, u64, u64, u64)| Hole {
+            session: session.to_owned(),
+            conn,
+            sid,
+            expected,
+            got,
+            found: self.found.contains(&(conn, sid, expected, got)),
+            declared: self.declared.contains(&(conn, sid, expected, got)),
+            last: self.last.contains(&(conn, sid, expected, got)),
+        };
+        self.found.union(&self.declared).map(hole).collect()
+    }
+}
