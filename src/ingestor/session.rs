@@ -21,6 +21,7 @@ use super::{
     books::{Books, Overdue},
     config::Limits,
     feed::Feed,
+    lag::{Lag, Turn},
 };
 use crate::protocol::{
     Action as Update, Channel, Command, ExchangeError, Header, Message, Remedy, Sequences, Step,
@@ -78,6 +79,7 @@ pub(super) struct Session {
     next_command: Instant,
     last_frame: Instant,
     last_ping: Instant,
+    lag: Lag,
 }
 
 impl Session {
@@ -98,6 +100,7 @@ impl Session {
             next_command: now,
             last_frame: now,
             last_ping: now,
+            lag: Lag::new(limits.lag, now),
         }
     }
 
@@ -120,6 +123,12 @@ impl Session {
     /// A message came in; its header was read.
     pub(super) fn frame(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         self.last_frame = now;
+        if let Some(turn) = header.sending_ts_ms.and_then(|ms| self.lag.frame(ms, now)) {
+            actions.push(Action::Record(match turn {
+                Turn::Behind(behind_ms) => Event::Lagging { behind_ms },
+                Turn::CaughtUp(behind_ms) => Event::CaughtUp { behind_ms },
+            }));
+        }
         if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
             self.number(header, (sid, seq), now, actions);
         }

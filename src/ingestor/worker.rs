@@ -425,6 +425,10 @@ impl<'w> Talk<'w> {
             tracing::warn!(%ticker, %channel, %reason, "the exchange refuses this market");
         } else if let Event::Dark { markets, first } = event {
             tracing::warn!(markets, %first, "no snapshot yet: asked again");
+        } else if let Event::Lagging { behind_ms } = event {
+            tracing::warn!(conn = self.conn, behind_ms, "frames come late");
+        } else if let Event::CaughtUp { behind_ms } = event {
+            tracing::info!(conn = self.conn, behind_ms, "frames come in time again");
         }
     }
 
