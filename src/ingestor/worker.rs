@@ -97,13 +97,7 @@ impl Worker {
                     match ended? {
                         End::Stopped => return Ok(()),
                         End::Lost(cause) => tracing::warn!(cause, "connection lost"),
-                        End::Refused(reason) => {
-                            return Err(Error::Refused {
-                                status: 101,
-                                reason,
-                                clock_skew_ms: None,
-                            });
-                        }
+                        End::Refused(reason) => return Err(Error::SessionRefused { reason }),
                     }
                     if start.elapsed() >= self.limits.healthy {
                         backoff.reset();
