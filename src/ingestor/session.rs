@@ -303,7 +303,11 @@ impl Session {
             Remedy::Resubscribe => {
                 if let Some(id) = header.id {
                     for feed in &mut self.feeds {
-                        feed.answered(id).into_iter().for_each(|markets| feed.again(markets));
+                        let Some(markets) = feed.answered(id) else { continue };
+                        if feed.is_books() {
+                            self.books.refused(&markets);
+                        }
+                        feed.again(markets);
                     }
                 }
                 self.resubscribe(header.sid, now);
@@ -612,6 +616,20 @@ mod tests {
             assert_eq!(sent.len(), 1);
             assert_eq!(sent[0]["params"]["channels"], serde_json::json!(["orderbook_delta"]));
             assert_eq!(sent[0]["params"]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
+        }
+    }
+
+    #[test]
+    fn a_subscription_that_could_not_be_made_is_asked_for_again_soon() {
+        for code in [7, 10, 17, 25] {
+            let mut scene = Scene::of(2);
+            scene.connected();
+            let error = format!(r#"{{"type":"error","id":1,"msg":{{"code":{code},"msg":"m"}}}}"#);
+            assert!(scene.frame(&error).is_empty());
+            let sent = commands(&scene.pass(Duration::from_millis(100)));
+            let names: Vec<_> = sent.iter().map(|c| c["cmd"].as_str().unwrap()).collect();
+            assert_eq!(names, ["list_subscriptions", "subscribe"]);
+            assert_eq!(sent[1]["params"]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
         }
     }
 
