@@ -162,7 +162,7 @@ struct Walk {
 
 impl Walk {
     /// Checks one frame's number; true if it had come before.
-    fn step(&mut self, conn: u32, sid: u64, seq: u64) -> bool {
+    fn step(&mut self, conn: u32, (sid, seq): (u64, u64), kind: &str) -> bool {
         if !self.last.is_empty() {
             self.last.retain(|hole| (hole.0, hole.1) != (conn, sid));
         }
@@ -173,7 +173,13 @@ impl Walk {
                 self.found.insert((conn, sid, expected, seq));
                 false
             }
-            Step::Repeat { .. } => true,
+            Step::Repeat { .. } => {
+                // As the recorder does: the count may run anew, and a whole book may start it.
+                if kind == "orderbook_snapshot" {
+                    sequences.restart(sid, seq);
+                }
+                true
+            }
         }
     }
 
@@ -263,7 +269,8 @@ impl SegmentCheck {
                             frames = 1;
                             if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
                                 let walk = walks.entry(session.clone()).or_default();
-                                let repeat = walk.step(record.conn.unwrap_or(0), sid, seq);
+                                let repeat =
+                                    walk.step(record.conn.unwrap_or(0), (sid, seq), header.kind());
                                 self.proof.repeats += u64::from(repeat);
                             }
                         }
@@ -487,6 +494,20 @@ mod tests {
             bytes[at] ^= 1;
             fs::write(&file, &bytes).unwrap();
             assert!(proof(folder.path()).is_damaged(), "byte {at} of {}", whole.len());
+        }
+    }
+
+    #[test]
+    fn a_snapshot_whose_number_had_come_starts_the_count_anew_as_when_it_was_recorded() {
+        let (snapshot, delta) = ("orderbook_snapshot", "orderbook_delta");
+        for (kind, found) in
+            [(snapshot, vec![(1, 2, 2, 3), (1, 2, 3, 4)]), (delta, vec![(1, 2, 2, 3)])]
+        {
+            let mut walk = Walk::default();
+            let steps = [(1, snapshot), (3, snapshot), (2, kind), (4, delta)];
+            let repeats = steps.map(|(seq, kind)| walk.step(1, (2, seq), kind));
+            assert_eq!(repeats, [false, false, true, false]);
+            assert_eq!(walk.found.into_iter().collect::<Vec<_>>(), found);
         }
     }
 
