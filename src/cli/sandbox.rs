@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::Context;
-use kalshi_orderbook::exchange::{Exchange, ExchangeConfig, KeyKind, environment};
+use kalshi_orderbook::exchange::{Exchange, ExchangeConfig, FAULTS, Fault, KeyKind, environment};
 
 use super::{failure::Failure, signals::Signals};
 
@@ -19,7 +19,8 @@ use super::{failure::Failure, signals::Signals};
 #[command(after_help = "\
 Examples:
   kalshi sandbox --port 9020 > sandbox.env
-  set -a; . ./sandbox.env; set +a; kalshi ingest --env sandbox KXA-26-1")]
+  set -a; . ./sandbox.env; set +a; kalshi ingest --env sandbox KXA-26-1
+  kalshi sandbox --fault drop@conn=1,sid=1,seq=50 --fault close=1012@conn=2,after=5s")]
 pub(crate) struct Args {
     /// Loopback port; 0 takes any free one
     #[arg(long, value_name = "N", default_value_t = 0)]
@@ -33,6 +34,13 @@ pub(crate) struct Args {
     /// Make an RSA key in place of an Ed25519 one
     #[arg(long)]
     rsa: bool,
+    /// Something that goes wrong, once; may be given more than once
+    #[arg(long = "fault", value_name = "WHAT@PLACE", long_help = fault_help())]
+    faults: Vec<Fault>,
+}
+
+fn fault_help() -> String {
+    format!("Something that goes wrong, once; may be given more than once. WHAT@PLACE:\n\n{FAULTS}")
 }
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
@@ -45,6 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
             seed: args.seed,
             rate: args.rate,
             key,
+            faults: args.faults.clone(),
             ..ExchangeConfig::default()
         };
         let exchange = Exchange::start(config)

@@ -1,6 +1,6 @@
 //! One client's socket.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, Sink, SinkExt, Stream, StreamExt};
 use tokio::{
@@ -11,13 +11,23 @@ use tokio::{
 };
 use tokio_tungstenite::{
     WebSocketStream,
-    tungstenite::{Error, Message},
+    tungstenite::{
+        Error, Message,
+        protocol::{
+            CloseFrame,
+            frame::{
+                Frame,
+                coding::{Data, OpCode},
+            },
+        },
+    },
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    fault::Outgoing,
+    fault::Payload,
     floor::{Admission, Floor},
+    gate::Outgoing,
     recording::Encoded,
     server::now_us,
 };
@@ -90,28 +100,90 @@ async fn play(
     Ok(())
 }
 
+/// What is on its way to a client.
+struct Post {
+    outbox: mpsc::Receiver<Outgoing>,
+    batch: VecDeque<Outgoing>,
+}
+
+/// Why reading and writing side by side comes to an end, perhaps only for a moment.
+enum Turn {
+    Over,
+    Split(String, Duration),
+    Close(u16),
+    Mute,
+    Deafen,
+}
+
 /// Reads and writes side by side: a client that is slow to read may still ask.
 async fn converse(
-    socket: Socket,
+    mut socket: Socket,
     outbox: mpsc::Receiver<Outgoing>,
-    heard: impl FnMut(&str),
+    mut heard: impl FnMut(&str),
     stop: CancellationToken,
 ) {
-    let (mut sink, mut stream) = socket.split();
-    let overdue = async {
-        stop.cancelled().await;
-        sleep(FAREWELL).await;
-    };
-    tokio::select! {
-        written = write(&mut sink, outbox, &stop) => if let Err(error) = written {
-            tracing::debug!(%error, "the client is gone");
-        },
-        () = listen(&mut stream, heard) => {}
-        () = overdue => {}
+    let mut post = Post { outbox, batch: VecDeque::with_capacity(BATCH_FRAMES) };
+    loop {
+        let (mut sink, mut stream) = socket.split();
+        let overdue = async {
+            stop.cancelled().await;
+            sleep(FAREWELL).await;
+        };
+        let turn = tokio::select! {
+            written = post.write(&mut sink, &stop) => written.unwrap_or_else(|error| {
+                tracing::debug!(%error, "the client is gone");
+                Turn::Over
+            }),
+            () = listen(&mut stream, &mut heard) => Turn::Over,
+            () = overdue => Turn::Over,
+        };
+        let Ok(whole) = sink.reunite(stream) else { return };
+        socket = whole;
+        match turn {
+            Turn::Over => break,
+            Turn::Split(text, pause) => {
+                if let Err(error) = split(&mut socket, text, pause).await {
+                    tracing::debug!(%error, "the client is gone");
+                    break;
+                }
+            }
+            Turn::Close(code) => {
+                let frame = CloseFrame { code: code.into(), reason: "by script".into() };
+                if let Err(error) = socket.close(Some(frame)).await {
+                    tracing::debug!(%error, "the client is gone");
+                }
+                break;
+            }
+            Turn::Mute => {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = swallow(socket.get_mut()) => {}
+                }
+                return;
+            }
+            Turn::Deafen => return stop.cancelled().await,
+        }
     }
-    if let Ok(socket) = sink.reunite(stream) {
-        hang_up(socket).await;
+    hang_up(socket).await;
+}
+
+/// Writes a frame in two halves.
+async fn split(socket: &mut Socket, text: String, pause: Duration) -> Result<(), Error> {
+    let encoded = Encoded::new(vec![text]);
+    let stream = socket.get_mut();
+    for bytes in encoded.chunks(None) {
+        let (first, second) = bytes.split_at(bytes.len() / 2);
+        stream.write_all(first).await?;
+        sleep(pause).await;
+        stream.write_all(second).await?;
     }
+    Ok(())
+}
+
+/// Reads and says nothing until the client leaves.
+pub(super) async fn swallow(stream: &mut TcpStream) {
+    let mut scrap = [0; 4_096];
+    while stream.read(&mut scrap).await.is_ok_and(|read| read > 0) {}
 }
 
 /// Ends the connection so that what was sent still arrives: closing a socket with unread input
@@ -119,9 +191,8 @@ async fn converse(
 async fn hang_up(mut socket: Socket) {
     let stream = socket.get_mut();
     let farewell = async {
-        let mut scrap = [0; 4_096];
         if stream.shutdown().await.is_ok() {
-            while stream.read(&mut scrap).await.is_ok_and(|read| read > 0) {}
+            swallow(stream).await;
         }
     };
     // A client that does not hang up in turn is left.
@@ -150,32 +221,89 @@ async fn listen(
     }
 }
 
-/// Writes what is queued in batches, and pings, until told to hang up.
-async fn write(
-    sink: &mut (impl Sink<Message, Error = Error> + Unpin),
-    mut outbox: mpsc::Receiver<Outgoing>,
-    stop: &CancellationToken,
-) -> Result<(), Error> {
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut batch = Vec::with_capacity(BATCH_FRAMES);
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => return sink.send(Message::Close(None)).await,
-            _ = pings.tick() => sink.send(Message::Ping(PING.into())).await?,
-            count = outbox.recv_many(&mut batch, BATCH_FRAMES) => {
-                if count == 0 {
-                    return Ok(());
-                }
-                for outgoing in batch.drain(..) {
-                    match outgoing {
-                        Outgoing::Text(text) => sink.feed(Message::text(text)).await?,
-                        Outgoing::Cut => return sink.flush().await,
+impl Post {
+    /// Writes what is queued in batches, and pings, until told to do something else.
+    async fn write(
+        &mut self,
+        sink: &mut (impl Sink<Message, Error = Error> + Unpin),
+        stop: &CancellationToken,
+    ) -> Result<Turn, Error> {
+        let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut taken = Vec::with_capacity(BATCH_FRAMES);
+        loop {
+            while let Some(outgoing) = self.batch.pop_front() {
+                let turn = match outgoing {
+                    Outgoing::Text(text) => {
+                        sink.feed(Message::text(text)).await?;
+                        continue;
                     }
-                }
+                    Outgoing::Fragment(text) => {
+                        for part in fragments(text) {
+                            sink.feed(part).await?;
+                        }
+                        continue;
+                    }
+                    Outgoing::Say(payload) => {
+                        sink.feed(unexpected(payload)).await?;
+                        continue;
+                    }
+                    Outgoing::Pause(time) => {
+                        sink.flush().await?;
+                        sleep(time).await;
+                        continue;
+                    }
+                    Outgoing::Split(text, pause) => Turn::Split(text, pause),
+                    Outgoing::Cut => Turn::Over,
+                    Outgoing::Close(code) => Turn::Close(code),
+                    Outgoing::Mute => Turn::Mute,
+                    Outgoing::Deafen => Turn::Deafen,
+                };
                 sink.flush().await?;
+                return Ok(turn);
             }
+            sink.flush().await?;
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => {
+                    sink.send(Message::Close(None)).await?;
+                    return Ok(Turn::Over);
+                }
+                _ = pings.tick() => sink.send(Message::Ping(PING.into())).await?,
+                count = self.outbox.recv_many(&mut taken, BATCH_FRAMES) => {
+                    if count == 0 {
+                        return Ok(Turn::Over);
+                    }
+                    self.batch.extend(taken.drain(..));
+                }
+            }
+        }
+    }
+}
+
+/// A text message in two frames, cut where no character need end.
+fn fragments(text: String) -> [Message; 2] {
+    let mut first = text.into_bytes();
+    let second = first.split_off(first.len() / 2);
+    [
+        Message::Frame(Frame::message(first, OpCode::Data(Data::Text), false)),
+        Message::Frame(Frame::message(second, OpCode::Data(Data::Continue), true)),
+    ]
+}
+
+fn unexpected(payload: Payload) -> Message {
+    const NOT_UTF8: &[u8] = b"\x80\xff\xfe not UTF-8";
+    match payload {
+        Payload::Garbage => Message::text("<html>no JSON</html>\n"),
+        Payload::NotUtf8 => {
+            Message::Frame(Frame::message(NOT_UTF8, OpCode::Data(Data::Text), true))
+        }
+        Payload::Binary => Message::binary(NOT_UTF8),
+        Payload::Unknown => Message::text("{\"type\":\"brand_new\",\"msg\":[{\"x\":1}]}\n"),
+        Payload::Long(bytes) => {
+            let (start, end) = (r#"{"type":"long","msg":""#, "\"}\n");
+            let pad = "x".repeat(bytes.saturating_sub(start.len() + end.len()));
+            Message::text(format!("{start}{pad}{end}"))
         }
     }
 }

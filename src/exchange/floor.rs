@@ -6,12 +6,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::sync::mpsc;
 
 use super::{
-    fault::{Fault, Gate, Outgoing},
+    fault::{Fault, Reception, Reply, Upset},
+    gate::{self, Gate, Outgoing},
     session::{Frame, Session},
     truth::Checkpoint,
     world::{World, WorldConfig},
@@ -19,6 +21,9 @@ use super::{
 
 /// Places in an outbox kept for the news that a subscription overflowed.
 const RESERVED: usize = 64;
+
+/// The exchange's error for a client that reads too slowly.
+const OVERFLOW: u16 = 25;
 
 /// Commands beyond this many are obeyed but not remembered.
 const COMMANDS_MAX: usize = 100_000;
@@ -43,7 +48,12 @@ struct State {
     seats: BTreeMap<u32, Seat>,
     commands: Vec<ClientCommand>,
     opened: u32,
-    refused: u32,
+    attempts: u32,
+    started_us: i64,
+    /// How far the exchange's clock is off.
+    skew_us: i64,
+    /// What is still to happen to the whole, and how long after the start.
+    upsets: Vec<(Duration, Upset)>,
 }
 
 /// One connection's place.
@@ -51,6 +61,7 @@ struct Seat {
     session: Session,
     gate: Gate,
     outbox: mpsc::Sender<Outgoing>,
+    since_us: i64,
 }
 
 /// What a connection's task is given.
@@ -72,27 +83,36 @@ impl Floor {
             seats: BTreeMap::new(),
             commands: Vec::new(),
             opened: 0,
-            refused: 0,
+            attempts: 0,
+            started_us: now_us,
+            skew_us: 0,
+            upsets: script.iter().filter_map(upset).collect(),
         };
         Self { state: Mutex::new(state), script, outbox_frames: outbox_frames.max(1) + RESERVED }
     }
 
-    /// The status to refuse the next upgrade with, if the script says so.
-    pub(super) fn refuse(&self) -> Option<u16> {
+    /// What meets the next upgrade request, if the script says so.
+    pub(super) fn reception(&self) -> Option<Reception> {
         let mut state = self.state();
-        let status = super::fault::refusal(&self.script, state.refused)?;
-        state.refused += 1;
-        Some(status)
+        state.attempts += 1;
+        gate::reception(&self.script, state.attempts)
     }
 
-    pub(super) fn admit(&self) -> Admission {
+    /// What the exchange takes the time to be.
+    pub(super) fn clock_us(&self, now_us: i64) -> i64 {
+        now_us + self.state().skew_us
+    }
+
+    pub(super) fn admit(&self, now_us: i64) -> Admission {
         let (sender, outbox) = mpsc::channel(self.outbox_frames);
         let mut state = self.state();
         state.opened += 1;
         let connection = state.opened;
         let gate = Gate::new(&self.script, connection);
         let cut_after = gate.cut_after();
-        state.seats.insert(connection, Seat { session: Session::default(), gate, outbox: sender });
+        let session = Session::default();
+        let seat = Seat { session, gate, outbox: sender, since_us: now_us };
+        state.seats.insert(connection, seat);
         Admission { connection, outbox, cut_after }
     }
 
@@ -108,11 +128,21 @@ impl Floor {
     pub(super) fn command(&self, connection: u32, text: &str, now_us: i64) {
         let mut state = self.state();
         state.remember(connection, text);
-        let State { world, seats, .. } = &mut *state;
+        let State { world, seats, skew_us, .. } = &mut *state;
         if let Some(seat) = seats.get_mut(&connection) {
-            let mut frames = Vec::new();
-            seat.session.command(text, world, now_us, &mut frames);
-            seat.post(frames.drain(..), now_us);
+            let (mut frames, clock_us) = (Vec::new(), now_us + *skew_us);
+            match seat.gate.reply() {
+                Some(Reply::Ignore) => {}
+                Some(Reply::Error { code, scoped }) => {
+                    frames.push(seat.session.refuse(text, code, scoped, clock_us));
+                }
+                Some(Reply::Late(time)) => {
+                    let due_us = clock_us.saturating_add(micros(time));
+                    seat.session.command(text, world, (clock_us, Some(due_us)), &mut frames);
+                }
+                None => seat.session.command(text, world, (clock_us, None), &mut frames),
+            }
+            seat.post(frames.drain(..), now_us, clock_us);
         }
         state.tell(now_us);
     }
@@ -120,6 +150,7 @@ impl Floor {
     /// Lets time pass and tells everybody what happened.
     pub(super) fn advance(&self, now_us: i64) {
         let mut state = self.state();
+        state.upset(now_us);
         state.world.advance(now_us);
         state.tell(now_us);
     }
@@ -144,6 +175,10 @@ impl Floor {
         self.state().opened
     }
 
+    pub(super) fn attempts(&self) -> u32 {
+        self.state().attempts
+    }
+
     pub(super) fn commands(&self) -> Vec<ClientCommand> {
         self.state().commands.clone()
     }
@@ -165,14 +200,29 @@ impl State {
         }
     }
 
+    /// Lets happen to the whole what is due.
+    fn upset(&mut self, now_us: i64) {
+        let since_start = age(self.started_us, now_us);
+        for (_, what) in self.upsets.extract_if(.., |(after, _)| *after <= since_start) {
+            match what {
+                Upset::Clock(skew_ms) => self.skew_us = skew_ms.saturating_mul(1_000),
+                Upset::Burst(events) => self.world.burst(events),
+            }
+        }
+    }
+
     fn tell(&mut self, now_us: i64) {
-        let events = self.world.take_events();
+        let clock_us = now_us + self.skew_us;
+        let mut events = self.world.take_events();
+        events.iter_mut().for_each(|event| event.ts_us += self.skew_us);
         let mut frames = Vec::new();
         for seat in self.seats.values_mut() {
             for event in &events {
-                seat.session.event(event, &self.world, now_us, &mut frames);
+                seat.session.event(event, &self.world, clock_us, &mut frames);
             }
-            seat.post(frames.drain(..), now_us);
+            // The books hold these events already.
+            seat.session.pay(&self.world, clock_us, &mut frames);
+            seat.post(frames.drain(..), now_us, clock_us);
         }
         self.seats.retain(|_, seat| !seat.outbox.is_closed());
     }
@@ -180,24 +230,41 @@ impl State {
 
 impl Seat {
     /// Queues frames for the socket; never waits.
-    fn post(&mut self, frames: impl Iterator<Item = Frame>, now_us: i64) {
+    fn post(&mut self, frames: impl Iterator<Item = Frame>, now_us: i64, clock_us: i64) {
         let mut dead = Vec::new();
+        let age = age(self.since_us, now_us);
+        // A full or closed outbox means a client that is gone in all but name.
+        let send = |outgoing| drop(self.outbox.try_send(outgoing));
         for mut frame in frames {
             if let Some(sid) = frame.sid {
                 if dead.contains(&sid) {
                     continue;
                 }
-                if self.outbox.capacity() <= RESERVED {
-                    let Some(error) = self.session.overflow(&frame, now_us) else { continue };
+                let overflows = self.outbox.capacity() <= RESERVED;
+                let code = self.gate.end(&frame, age).or(overflows.then_some(OVERFLOW));
+                if let Some(code) = code {
+                    let Some(error) = self.session.end(&frame, code, clock_us) else { continue };
                     frame = error;
                     dead.push(sid);
                 }
             }
-            let outbox = &self.outbox;
-            self.gate.pass(frame, |outgoing| {
-                // A full or closed outbox means a client that is gone in all but name.
-                drop(outbox.try_send(outgoing));
-            });
+            self.gate.pass(frame, age, send);
         }
+        self.gate.pass_time(age, send);
     }
+}
+
+fn upset(fault: &Fault) -> Option<(Duration, Upset)> {
+    match fault {
+        Fault::Whole { after, what } => Some((*after, *what)),
+        Fault::Door { .. } | Fault::Stream { .. } | Fault::Command { .. } => None,
+    }
+}
+
+fn age(since_us: i64, now_us: i64) -> Duration {
+    Duration::from_micros(u64::try_from(now_us - since_us).unwrap_or(0))
+}
+
+fn micros(time: Duration) -> i64 {
+    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
 }

@@ -19,6 +19,8 @@ mod wire;
 mod command;
 mod session;
 mod fault;
+mod spec;
+mod gate;
 mod key;
 mod auth;
 mod floor;
@@ -28,11 +30,12 @@ mod rest;
 mod connection;
 mod server;
 
-pub use fault::Fault;
+pub use fault::{Damage, Fault, Moment, Payload, Reception, Reply, Upset, Which};
 pub use floor::ClientCommand;
 pub use key::KeyKind;
 pub use market::UNKNOWN;
 pub use server::{Exchange, ExchangeConfig, Source, environment};
+pub use spec::{FAULTS, FaultError};
 pub use truth::{BookImage, Checkpoint, Position};
 
 #[cfg(test)]

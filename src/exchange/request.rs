@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::{
     http::StatusCode,
 };
 
-use super::auth::Signed;
+use super::{auth::Signed, wire};
 
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,10 +69,10 @@ impl Request {
     }
 
     /// Accepts the upgrade; `false` when the request is no proper WebSocket handshake.
-    pub(super) async fn upgrade(&self, stream: &mut TcpStream) -> io::Result<bool> {
+    pub(super) async fn upgrade(&self, stream: &mut TcpStream, clock_us: i64) -> io::Result<bool> {
         let Ok(response) = server::create_response(&self.head) else {
-            answer(stream, 400, r#"{"error":{"code":"bad_request","message":"bad request"}}"#)
-                .await?;
+            let body = r#"{"error":{"code":"bad_request","message":"bad request"}}"#;
+            answer(stream, 400, body, clock_us).await?;
             return Ok(false);
         };
         let mut bytes = Vec::new();
@@ -86,16 +86,28 @@ impl Request {
     }
 }
 
-/// Answers with JSON and ends the connection.
-pub(super) async fn answer(stream: &mut TcpStream, status: u16, body: &str) -> io::Result<()> {
+/// Answers with JSON and the exchange's time, and ends the connection.
+pub(super) async fn answer(
+    stream: &mut TcpStream,
+    status: u16,
+    body: &str,
+    clock_us: i64,
+) -> io::Result<()> {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let head = format!(
         "HTTP/1.1 {status} {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
-         connection: close\r\n\r\n",
+         date: {}\r\nconnection: close\r\n\r\n",
         reason.unwrap_or("Unknown"),
         body.len(),
+        date(clock_us),
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(body.as_bytes()).await?;
     stream.shutdown().await
+}
+
+/// A time as HTTP prints it.
+fn date(clock_us: i64) -> String {
+    let printer = jiff::fmt::rfc2822::DateTimePrinter::new();
+    printer.timestamp_to_rfc9110_string(&wire::time(clock_us)).unwrap_or_default()
 }

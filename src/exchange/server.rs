@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     auth, connection,
-    fault::Fault,
+    fault::{Fault, Reception},
     floor::{ClientCommand, Floor},
     key::{KeyKind, Keys},
     recording::Encoded,
@@ -45,7 +45,7 @@ pub struct ExchangeConfig {
     pub key: KeyKind,
     /// What is served.
     pub source: Source,
-    /// What goes wrong.
+    /// What goes wrong: a script in any order.
     pub faults: Vec<Fault>,
     /// How long a market trades before it closes; `None` is for ever.
     pub market_life: Option<RangeInclusive<Duration>>,
@@ -159,6 +159,12 @@ impl Exchange {
         self.floor.connections_opened()
     }
 
+    /// How many upgrade requests have come, those that were not let in included.
+    #[must_use]
+    pub fn attempts(&self) -> u32 {
+        self.floor.attempts()
+    }
+
     /// The texts that clients have sent, in order; the first 100,000 of them.
     #[must_use]
     pub fn commands(&self) -> Vec<ClientCommand> {
@@ -268,32 +274,42 @@ impl Door {
     async fn enter(&self, mut stream: TcpStream) -> io::Result<Option<Entered>> {
         stream.set_nodelay(true)?;
         let request = Request::read(&mut stream).await?;
+        let clock_us = self.floor.clock_us(now_us());
         if !request.is_upgrade() {
             let reply = |world: &mut _| rest::answer(world, request.path(), request.query());
             let (status, body) = self.floor.with_world(reply);
-            request::answer(&mut stream, status, &body).await?;
+            request::answer(&mut stream, status, &body, clock_us).await?;
             return Ok(None);
         }
-        if let Some(status) = self.floor.refuse() {
-            let body = r#"{"error":"refused by script"}"#;
-            request::answer(&mut stream, status, body).await?;
-            return Ok(None);
+        match self.floor.reception() {
+            None => {}
+            Some(Reception::Refuse(status)) => {
+                let body = r#"{"error":"refused by script"}"#;
+                request::answer(&mut stream, status, body, clock_us).await?;
+                return Ok(None);
+            }
+            Some(Reception::HangUp) => return Ok(None),
+            Some(Reception::Silence) => {
+                connection::swallow(&mut stream).await;
+                return Ok(None);
+            }
         }
         if request.path() != WS_PATH {
-            request::answer(&mut stream, 404, r#"{"error":"not found"}"#).await?;
+            request::answer(&mut stream, 404, r#"{"error":"not found"}"#, clock_us).await?;
             return Ok(None);
         }
         let (key_id, key) = (&self.keys.key_id, &self.keys.public);
-        let now_ms = now_us() / 1_000;
+        let now_ms = clock_us / 1_000;
         if let Err(fault) = auth::check(request.signed(), request.path(), key_id, key, now_ms) {
-            request::answer(&mut stream, 401, fault.body()).await?;
+            request::answer(&mut stream, 401, fault.body(), clock_us).await?;
             return Ok(None);
         }
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            request::answer(&mut stream, 429, r#"{"error":"too many requests"}"#).await?;
+            let body = r#"{"error":"too many requests"}"#;
+            request::answer(&mut stream, 429, body, clock_us).await?;
             return Ok(None);
         };
-        if !request.upgrade(&mut stream).await? {
+        if !request.upgrade(&mut stream, clock_us).await? {
             return Ok(None);
         }
         let socket =
@@ -302,7 +318,7 @@ impl Door {
     }
 
     async fn seat(self, socket: WebSocketStream<TcpStream>) {
-        let admission = self.floor.admit();
+        let admission = self.floor.admit(now_us());
         match self.recording {
             None => connection::trade(socket, self.floor, admission, self.stop).await,
             Some(lists) => {

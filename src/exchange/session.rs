@@ -26,6 +26,18 @@ pub(super) struct Frame {
 pub(super) struct Session {
     subscriptions: BTreeMap<u64, Subscription>,
     last_sid: u64,
+    owed: Vec<Owed>,
+}
+
+/// Snapshots that are to come later, by script.
+#[derive(Debug)]
+struct Owed {
+    due_us: i64,
+    sid: u64,
+    id: Option<i64>,
+    markets: Vec<usize>,
+    /// Whether the markets join the subscription with them.
+    join: bool,
 }
 
 #[derive(Debug)]
@@ -83,19 +95,23 @@ impl Subscription {
 }
 
 impl Session {
-    /// Does what a client's text asks, and adds the replies to `out`.
+    /// Does what a client's text asks, and adds the replies to `out`; snapshots later, if so told.
     pub(super) fn command(
         &mut self,
         text: &str,
         world: &mut World,
-        now_us: i64,
+        (now_us, late_us): (i64, Option<i64>),
         out: &mut Vec<Frame>,
     ) {
         match command::parse(text) {
             Err(refusal) => out.push(loose(wire::error(refusal.id, None, refusal.code))),
-            Ok((id, Command::Subscribe(wanted))) => self.subscribe(id, &wanted, world, now_us, out),
+            Ok((id, Command::Subscribe(wanted))) => {
+                self.subscribe(id, &wanted, world, (now_us, late_us), out);
+            }
             Ok((id, Command::Unsubscribe(sids))) => self.unsubscribe(id, &sids, now_us, out),
-            Ok((id, Command::Update(update))) => self.update(id, &update, world, now_us, out),
+            Ok((id, Command::Update(update))) => {
+                self.update(id, &update, world, (now_us, late_us), out);
+            }
             Ok((id, Command::List)) => {
                 let open = self.subscriptions.iter().map(|(sid, s)| (s.channel.name(), *sid));
                 out.push(loose(wire::listed(id, open)));
@@ -139,12 +155,49 @@ impl Session {
         }
     }
 
-    /// Ends a subscription whose client reads too slowly: error 25 takes the place of `unsent`.
-    pub(super) fn overflow(&mut self, unsent: &Frame, now_us: i64) -> Option<Frame> {
+    /// Ends a subscription with an error, which takes the place of `unsent`.
+    pub(super) fn end(&mut self, unsent: &Frame, code: u16, now_us: i64) -> Option<Frame> {
         let sid = unsent.sid?;
         self.subscriptions.remove(&sid)?;
         let stamp = Stamp { sid, seq: unsent.seq, sent_ms: now_us / 1_000 };
-        Some(frame(stamp, wire::error(None, Some(stamp), 25)))
+        Some(frame(stamp, wire::error(None, Some(stamp), code)))
+    }
+
+    /// Refuses a command. `scoped`: on the subscription that it concerns, where there is one; an
+    /// error that is the end of a subscription then ends it.
+    pub(super) fn refuse(&mut self, text: &str, code: u16, scoped: bool, now_us: i64) -> Frame {
+        let (id, command) = command::parse(text).ok().unzip();
+        let sid = command.filter(|_| scoped).and_then(|command| match command {
+            Command::Subscribe(wanted) => {
+                let open = |(_, s): &(&u64, &Subscription)| wanted.channels.contains(&s.channel);
+                self.subscriptions.iter().find(open).map(|(sid, _)| *sid)
+            }
+            Command::Update(update) => Some(update.sid),
+            Command::Unsubscribe(_) | Command::List => None,
+        });
+        let open = sid.and_then(|sid| Some((sid, self.subscriptions.get_mut(&sid)?)));
+        let Some((sid, subscription)) = open else {
+            return loose(wire::error(id.flatten(), None, code));
+        };
+        let stamp = subscription.stamp(sid, now_us);
+        if matches!(code, 10 | 17 | 25) {
+            self.subscriptions.remove(&sid);
+        }
+        frame(stamp, wire::error(None, Some(stamp), code))
+    }
+
+    /// Sends the snapshots that are due by now.
+    pub(super) fn pay(&mut self, world: &World, now_us: i64, out: &mut Vec<Frame>) {
+        for owed in self.owed.extract_if(.., |owed| owed.due_us <= now_us) {
+            let Some(subscription) = self.subscriptions.get_mut(&owed.sid) else { continue };
+            let markets = if owed.join {
+                add(&mut subscription.markets, Some(&owed.markets))
+            } else {
+                owed.markets
+            };
+            let snapshot = |m| subscription.snapshot(owed.id, owed.sid, m, world, now_us);
+            out.extend(markets.into_iter().filter_map(snapshot));
+        }
     }
 
     /// How far each subscription has come.
@@ -166,7 +219,7 @@ impl Session {
         id: Option<i64>,
         wanted: &Subscribe,
         world: &mut World,
-        now_us: i64,
+        (now_us, late_us): (i64, Option<i64>),
         out: &mut Vec<Frame>,
     ) {
         let tickers = wanted.tickers.as_ref();
@@ -174,6 +227,8 @@ impl Session {
             tickers.map(|tickers| tickers.iter().map(|ticker| world.open(ticker)).collect());
         for &channel in &wanted.channels {
             let markets = markets.as_deref().filter(|_| channel.takes_markets());
+            let late = late_us.filter(|_| channel == Channel::Book).zip(markets);
+            let markets = markets.map(|markets| if late.is_some() { &[] } else { markets });
             let held = self.subscriptions.iter_mut().find(|(_, s)| s.channel == channel);
             let (sid, subscription, fresh) = if let Some((&sid, subscription)) = held {
                 let fresh = add(&mut subscription.markets, markets);
@@ -196,6 +251,10 @@ impl Session {
                 (self.last_sid, subscription, fresh)
             };
             greet(subscription, sid, &fresh, wanted.send_initial_snapshot, world, now_us, out);
+            if let Some((due_us, markets)) = late {
+                let markets = markets.to_vec();
+                self.owed.push(Owed { due_us, sid, id: None, markets, join: true });
+            }
         }
     }
 
@@ -216,7 +275,7 @@ impl Session {
         id: Option<i64>,
         update: &Update,
         world: &mut World,
-        now_us: i64,
+        (now_us, late_us): (i64, Option<i64>),
         out: &mut Vec<Frame>,
     ) {
         let sid = update.sid;
@@ -255,6 +314,10 @@ impl Session {
                     held.retain(|market| !markets.contains(market));
                 }
                 out.push(subscription.ok(id, sid, world, now_us));
+            }
+            _ if late_us.is_some() => {
+                let due_us = late_us.unwrap_or(now_us);
+                self.owed.push(Owed { due_us, sid, id, markets, join: false });
             }
             _ => {
                 let answers = markets

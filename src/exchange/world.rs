@@ -61,6 +61,8 @@ pub(super) struct World {
     now_us: i64,
     /// Events owed, in millionths.
     owed: i64,
+    /// Events to come at once.
+    burst: i64,
 }
 
 impl World {
@@ -77,6 +79,7 @@ impl World {
             events: Vec::new(),
             now_us,
             owed: 0,
+            burst: 0,
         }
     }
 
@@ -123,6 +126,11 @@ impl World {
         self.config.rate = rate;
     }
 
+    /// About so many events come at once, whatever the rate.
+    pub(super) fn burst(&mut self, events: u32) {
+        self.burst += i64::from(events) * US_PER_S;
+    }
+
     /// Closes a market now, with all that follows; the market is made if need be.
     pub(super) fn close(&mut self, ticker: &str) {
         let index = self.open(ticker);
@@ -144,6 +152,7 @@ impl World {
         let rate = i64::from(self.config.rate);
         // What an action told too much is owed back, hence the lower bound is left open.
         self.owed = (self.owed + rate * passed_us).min(rate * CATCH_UP_US);
+        self.owed += std::mem::take(&mut self.burst);
         let planned = (self.owed / US_PER_S).max(1);
         while self.owed > 0 {
             let Some(index) = self.any_market() else {

@@ -170,6 +170,8 @@ pub struct Limits {
     pub silence: Duration,
     /// For the snapshots of the markets asked for.
     pub snapshot: Duration,
+    /// Frames that are this much later than the quickest are written down as lagging.
+    pub lag: Duration,
     /// The first wait before connecting again.
     pub backoff_first: Duration,
     /// The longest wait before connecting again.
@@ -187,6 +189,7 @@ impl Default for Limits {
             ping: Duration::from_secs(10),
             silence: Duration::from_secs(30),
             snapshot: Duration::from_secs(30),
+            lag: Duration::from_secs(2),
             backoff_first: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(30),
             healthy: Duration::from_secs(60),

@@ -29,6 +29,12 @@ pub enum Error {
         /// Exchange time minus our time, where the answer told it.
         clock_skew_ms: Option<i64>,
     },
+    /// The exchange let us in and then refused the session (its error 9).
+    #[error("the exchange refused the session: {reason}")]
+    SessionRefused {
+        /// The exchange's reason.
+        reason: String,
+    },
     /// The recording ended before any connection was made.
     #[error("no connection was made{}", cause.as_ref().map(|c| format!(": {c}")).unwrap_or_default())]
     NeverConnected {
@@ -102,6 +108,9 @@ impl Error {
             }
             Self::Refused { .. } => {
                 Some("check KALSHI_KEY_ID, KALSHI_PRIVATE_KEY_PATH and --env".into())
+            }
+            Self::SessionRefused { .. } => {
+                Some("this key may not read these channels: check its rights and --env".into())
             }
             Self::NeverConnected { .. } => Some("check the network and --ws-url".into()),
             Self::Tape { whole_lines: 0, unsynced_lines: 0, .. } => {

@@ -17,6 +17,7 @@ mod connection;
 mod error;
 mod feed;
 mod handover;
+mod lag;
 mod queue;
 mod session;
 #[cfg(test)]

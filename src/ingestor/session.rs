@@ -21,6 +21,7 @@ use super::{
     books::{Books, Overdue},
     config::Limits,
     feed::Feed,
+    lag::{Lag, Turn},
 };
 use crate::protocol::{
     Action as Update, Channel, Command, ExchangeError, Header, Message, Remedy, Sequences, Step,
@@ -78,6 +79,7 @@ pub(super) struct Session {
     next_command: Instant,
     last_frame: Instant,
     last_ping: Instant,
+    lag: Lag,
 }
 
 impl Session {
@@ -98,6 +100,7 @@ impl Session {
             next_command: now,
             last_frame: now,
             last_ping: now,
+            lag: Lag::new(limits.lag, now),
         }
     }
 
@@ -120,6 +123,12 @@ impl Session {
     /// A message came in; its header was read.
     pub(super) fn frame(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         self.last_frame = now;
+        if let Some(turn) = header.sending_ts_ms.and_then(|ms| self.lag.frame(ms, now)) {
+            actions.push(Action::Record(match turn {
+                Turn::Behind(behind_ms) => Event::Lagging { behind_ms },
+                Turn::CaughtUp(behind_ms) => Event::CaughtUp { behind_ms },
+            }));
+        }
         if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
             self.number(header, (sid, seq), now, actions);
         }
@@ -294,7 +303,11 @@ impl Session {
             Remedy::Resubscribe => {
                 if let Some(id) = header.id {
                     for feed in &mut self.feeds {
-                        feed.answered(id).into_iter().for_each(|markets| feed.again(markets));
+                        let Some(markets) = feed.answered(id) else { continue };
+                        if feed.is_books() {
+                            self.books.refused(&markets);
+                        }
+                        feed.again(markets);
                     }
                 }
                 self.resubscribe(header.sid, now);
@@ -603,6 +616,20 @@ mod tests {
             assert_eq!(sent.len(), 1);
             assert_eq!(sent[0]["params"]["channels"], serde_json::json!(["orderbook_delta"]));
             assert_eq!(sent[0]["params"]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
+        }
+    }
+
+    #[test]
+    fn a_subscription_that_could_not_be_made_is_asked_for_again_soon() {
+        for code in [7, 10, 17, 25] {
+            let mut scene = Scene::of(2);
+            scene.connected();
+            let error = format!(r#"{{"type":"error","id":1,"msg":{{"code":{code},"msg":"m"}}}}"#);
+            assert!(scene.frame(&error).is_empty());
+            let sent = commands(&scene.pass(Duration::from_millis(100)));
+            let names: Vec<_> = sent.iter().map(|c| c["cmd"].as_str().unwrap()).collect();
+            assert_eq!(names, ["list_subscriptions", "subscribe"]);
+            assert_eq!(sent[1]["params"]["market_tickers"], serde_json::json!(["KX-0", "KX-1"]));
         }
     }
 

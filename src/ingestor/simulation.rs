@@ -2,7 +2,8 @@
 //! time. A history has a troubled first half and a calm second half; what must hold:
 //!
 //! - every lost frame lies in a declared gap, if anything came after it on its subscription;
-//! - in the end no market is left dark: each has a snapshot from after the last trouble;
+//! - in the end no market is left dark: each has a snapshot from after the last trouble, but for
+//!   those that the exchange refuses, which are declared, and one that it never answers for;
 //! - there is no storm of commands.
 
 use std::{
@@ -21,6 +22,10 @@ const STEP: Duration = Duration::from_millis(50);
 const TROUBLE_STEPS: u32 = 1_200;
 const CALM_STEPS: u32 = 4_000;
 const COMMANDS_PER_SECOND_MAX: usize = 100;
+/// The exchange accepts this market, and never sends its book.
+const NEVER_ANSWERED: &str = "KX-NEVER";
+/// The exchange refuses every subscription that names this market.
+const REFUSED: &str = "KX-REFUSED";
 
 /// The exchange's side of one connection, and what the client may know.
 #[derive(Default)]
@@ -50,6 +55,15 @@ impl Line {
         let params = &command["params"];
         let markets: Vec<String> =
             serde_json::from_value(params["market_tickers"].clone()).unwrap_or_default();
+        if trouble && random.u8(0..12) == 0 {
+            return;
+        }
+        if command["cmd"] == "subscribe" && markets.iter().any(|market| market == REFUSED) {
+            self.outbox.push(format!(
+                r#"{{"type":"error","id":{id},"msg":{{"code":11,"msg":"Invalid parameter"}}}}"#
+            ));
+            return;
+        }
         if trouble && random.u8(0..10) == 0 {
             let code = [18, 25, 26, 27, 1][random.usize(0..5)];
             let sid = (code == 25).then(|| self.kill(random)).flatten();
@@ -104,6 +118,9 @@ impl Line {
     }
 
     fn snapshot(&mut self, market: &str) {
+        if market == NEVER_ANSWERED {
+            return;
+        }
         let body = format!(
             r#""type":"orderbook_snapshot","msg":{{"market_ticker":"{market}","market_id":"x"}}"#
         );
@@ -129,6 +146,8 @@ struct History {
     session: Session,
     line: Line,
     gaps: Vec<(u64, u64, u64)>,
+    /// Markets whose book the session said was refused on this connection.
+    refused: BTreeSet<String>,
     commands: Vec<Instant>,
     connections: usize,
 }
@@ -138,8 +157,14 @@ impl History {
         let mut random = fastrand::Rng::with_seed(seed);
         let now = Instant::now();
         let count = random.usize(1..350);
+        let mut markets: Vec<String> = (0..count).map(|n| format!("KX-{n}")).collect();
+        for special in [NEVER_ANSWERED, REFUSED] {
+            if random.bool() {
+                markets.insert(random.usize(0..=markets.len()), special.to_owned());
+            }
+        }
         let plan = Plan {
-            markets: (0..count).map(|n| format!("KX-{n}").parse().unwrap()).collect(),
+            markets: markets.iter().map(|market| market.parse().unwrap()).collect(),
             channels: vec![
                 Channel::OrderbookDelta,
                 Channel::Ticker,
@@ -157,6 +182,7 @@ impl History {
             session,
             line: Line::default(),
             gaps: Vec::new(),
+            refused: BTreeSet::new(),
             commands: Vec::new(),
             connections: 1,
         }
@@ -192,6 +218,11 @@ impl History {
                 }
                 Action::Record(Event::Gap { sid, expected, got }) => {
                     self.gaps.push((sid, expected, got));
+                }
+                Action::Record(Event::RefusedMarket { ticker, channel, .. }) => {
+                    if channel == "orderbook_delta" {
+                        self.refused.insert(ticker.into_owned());
+                    }
                 }
                 Action::Record(_) | Action::Ping => {}
                 Action::Reconnect(_) => return self.reconnect(),
@@ -239,6 +270,7 @@ impl History {
         self.connections += 1;
         self.line = Line::default();
         self.gaps.clear();
+        self.refused.clear();
         self.now += Duration::from_secs(self.random.u64(0..30));
         self.session = Session::new(&self.plan, self.limits, self.now);
     }
@@ -254,8 +286,14 @@ impl History {
 
     fn check_end(&self) {
         self.check_gaps();
-        let dark: Vec<_> =
-            self.plan.markets.iter().filter(|m| !self.line.known.contains(m.as_str())).collect();
+        let dark = |market: &&str| {
+            *market != NEVER_ANSWERED
+                && !self.line.known.contains(*market)
+                && !self.refused.contains(*market)
+        };
+        let markets = self.plan.markets.iter().map(|market| market.as_str());
+        let dark: Vec<&str> = markets.clone().filter(dark).collect();
+        assert!(markets.filter(|market| *market == REFUSED).all(|m| self.refused.contains(m)));
         assert!(
             dark.is_empty(),
             "{} of {} markets dark; {:?}",

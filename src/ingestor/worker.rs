@@ -97,13 +97,7 @@ impl Worker {
                     match ended? {
                         End::Stopped => return Ok(()),
                         End::Lost(cause) => tracing::warn!(cause, "connection lost"),
-                        End::Refused(reason) => {
-                            return Err(Error::Refused {
-                                status: 101,
-                                reason,
-                                clock_skew_ms: None,
-                            });
-                        }
+                        End::Refused(reason) => return Err(Error::SessionRefused { reason }),
                     }
                     if start.elapsed() >= self.limits.healthy {
                         backoff.reset();
@@ -425,6 +419,10 @@ impl<'w> Talk<'w> {
             tracing::warn!(%ticker, %channel, %reason, "the exchange refuses this market");
         } else if let Event::Dark { markets, first } = event {
             tracing::warn!(markets, %first, "no snapshot yet: asked again");
+        } else if let Event::Lagging { behind_ms } = event {
+            tracing::warn!(conn = self.conn, behind_ms, "frames come late");
+        } else if let Event::CaughtUp { behind_ms } = event {
+            tracing::info!(conn = self.conn, behind_ms, "frames come in time again");
         }
     }
 

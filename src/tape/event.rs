@@ -95,6 +95,17 @@ pub enum Event<'a> {
         /// For how long.
         for_ns: i64,
     },
+    /// Frames come later than they did: from here on, what the tape holds of a moment may have
+    /// reached it only later.
+    Lagging {
+        /// By how many ms the next frame is late, compared with the quickest of late.
+        behind_ms: i64,
+    },
+    /// Frames come in time again.
+    CaughtUp {
+        /// The most that one was late.
+        behind_ms: i64,
+    },
     /// Metadata of a market, as the REST interface gave it.
     Market {
         /// The market object, verbatim.
@@ -146,6 +157,7 @@ struct AnyEvent<'a> {
     #[serde(borrow)]
     cause: Option<Cow<'a, str>>,
     for_ns: Option<i64>,
+    behind_ms: Option<i64>,
     #[serde(borrow)]
     market: Option<&'a RawValue>,
     #[serde(borrow)]
@@ -190,6 +202,8 @@ impl<'a> AnyEvent<'a> {
             "dark" => Event::Dark { markets: self.markets?, first: self.first? },
             "disconnected" => Event::Disconnected { cause: self.cause? },
             "stalled" => Event::Stalled { for_ns: self.for_ns? },
+            "lagging" => Event::Lagging { behind_ms: self.behind_ms? },
+            "caught_up" => Event::CaughtUp { behind_ms: self.behind_ms? },
             "market" => Event::Market { market: Cow::Borrowed(self.market?) },
             "bad_frame" => {
                 Event::BadFrame { text: self.text, base64: self.base64, reason: self.reason? }

@@ -42,4 +42,10 @@ mod real_data;
 #[cfg(feature = "duckdb")]
 mod truth;
 #[cfg(feature = "duckdb")]
+mod story;
+#[cfg(feature = "duckdb")]
+mod fault_cases;
+#[cfg(feature = "duckdb")]
+mod differential;
+#[cfg(feature = "duckdb")]
 mod strange;

@@ -356,6 +356,10 @@ impl Recording {
 }
 
 impl Step {
+    pub(crate) fn is_snapshot(&self) -> bool {
+        matches!(self.change, Change::Snapshot(_))
+    }
+
     pub(crate) fn is_book(&self) -> bool {
         matches!(self.change, Change::Snapshot(_) | Change::Delta(..))
     }

@@ -15,7 +15,6 @@ use crate::{
     stage::{Stage, Tape, until},
 };
 
-const BOOKS: u64 = 1;
 const CHECKPOINTS: usize = 10;
 
 /// What was recorded, and what was true meanwhile.
@@ -166,7 +165,7 @@ impl Ask<'_> {
     }
 }
 
-fn image(book: &BookImage) -> Ladders {
+pub(crate) fn image(book: &BookImage) -> Ladders {
     let side =
         |levels: &[(kalshi_orderbook::protocol::Price, kalshi_orderbook::protocol::Size)]| {
             levels.iter().map(|(price, size)| (i64::from(price.units()), size.units())).collect()
@@ -242,7 +241,7 @@ fn compare_holes(run: &Run, analyzer: &Analyzer, recording: &Recording) -> Tally
 async fn a_lost_frame_makes_books_stale_until_they_are_repaired_and_right_after() {
     // One of the first snapshots, and a frame in the midst.
     for seq in [3, 1_500] {
-        let faults = vec![Fault::Drop { connection: 1, sid: BOOKS, seq }];
+        let faults = vec![format!("drop@conn=1,sid=1,seq={seq}").parse().unwrap()];
         let run = record(with(faults), 20, 4_000, |tape| tape.has("Repaired")).await;
         assert_eq!((run.summary.gaps, run.summary.missing), (1, 1));
         let (analyzer, recording) = run.load();
@@ -254,7 +253,7 @@ async fn a_lost_frame_makes_books_stale_until_they_are_repaired_and_right_after(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_connection_makes_its_books_stale_until_the_next_one() {
-    let faults = vec![Fault::Cut { connection: 1, after: 2_000 }];
+    let faults = vec!["cut@conn=1,frame=2000".parse().unwrap()];
     let run = record(with(faults), 20, 4_000, |tape| tape.count("Connected") == 2).await;
     assert_eq!((run.summary.connections, run.summary.losses), (2, 1));
     let (analyzer, recording) = run.load();

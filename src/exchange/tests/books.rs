@@ -35,7 +35,7 @@ impl Pit {
     }
 
     fn say(&mut self, text: &str) {
-        self.session.command(text, &mut self.world, self.now_us, &mut self.frames);
+        self.session.command(text, &mut self.world, (self.now_us, None), &mut self.frames);
         self.tell();
     }
 

@@ -22,7 +22,7 @@ impl Desk {
 
     fn say(&mut self, text: &str) -> Vec<Value> {
         let mut frames: Vec<Frame> = Vec::new();
-        self.session.command(text, &mut self.world, NOW_US, &mut frames);
+        self.session.command(text, &mut self.world, (NOW_US, None), &mut frames);
         frames.iter().map(|frame| serde_json::from_str(&frame.text).unwrap()).collect()
     }
 

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 use tokio_tungstenite::tungstenite::Error;
 
 use super::client::{Books, Client, signed};
-use crate::exchange::{
-    Exchange, ExchangeConfig, Fault, Position, Source, environment, server::now_us,
-};
+use crate::exchange::{Exchange, ExchangeConfig, Position, Source, environment, server::now_us};
 
 const SUBSCRIBE: &str = concat!(
     r#"{"id":1,"cmd":"subscribe","params":{"channels":["orderbook_delta","trade"],"#,
@@ -98,12 +96,13 @@ async fn a_recording_is_served_byte_for_byte() {
 
 #[tokio::test]
 async fn what_the_script_breaks_is_broken_and_nothing_else() {
-    let faults = vec![
-        Fault::Refuse { first: 2, status: 502 },
-        Fault::Drop { connection: 1, sid: 1, seq: 2 },
-        Fault::Repeat { connection: 1, sid: 1, seq: 3 },
-        Fault::Cut { connection: 1, after: 5 },
+    let faults = [
+        "refuse=502@attempt=1-2",
+        "drop@conn=1,sid=1,seq=2",
+        "repeat@conn=1,sid=1,seq=3",
+        "cut@conn=1,frame=5",
     ];
+    let faults = faults.map(|spec| spec.parse().unwrap()).to_vec();
     let exchange = start(ExchangeConfig { rate: 0, faults, ..Default::default() }).await;
     for _ in 0..2 {
         let Err(Error::Http(response)) = Client::connect(&exchange).await.map(|_| ()) else {
@@ -264,4 +263,73 @@ async fn the_environment_is_enough_for_the_client() {
     let (_, pem) = &variables[3];
     assert!(!pem.contains('\n'));
     assert_eq!(pem.replace("\\n", "\n"), exchange.private_key_pem().unwrap().trim_end());
+}
+
+/// Frames that arrive in pieces are whole again; what is not as it should be is.
+#[tokio::test]
+async fn what_a_script_does_to_frames_is_on_the_wire() {
+    let faults = [
+        "fragment@conn=1,sid=1,seq=1",
+        "split=50ms@conn=1,sid=1,seq=2",
+        "garbage@conn=1,sid=1,seq=2",
+        "decorate@conn=1,sid=1,seq=3",
+        "long=100000@conn=1,sid=1,seq=3",
+        "close=1012@conn=1,after=500ms",
+    ];
+    let faults = faults.map(|spec| spec.parse().unwrap()).to_vec();
+    let exchange = start(ExchangeConfig { rate: 0, faults, ..Default::default() }).await;
+    let mut client = Client::connect(&exchange).await.unwrap();
+    let begun = Instant::now();
+    client.say(SUBSCRIBE).await;
+    let mut texts = Vec::new();
+    while let Some(text) = client.hear().await {
+        texts.push(text);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(400), "{:?}", begun.elapsed());
+    let snapshots = texts.iter().filter(|text| text.contains("orderbook_snapshot"));
+    let json = |text: &String| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    let snapshots: Vec<_> = snapshots.map(json).collect();
+    assert_eq!(
+        snapshots.iter().map(|s| s["seq"].as_u64()).collect::<Vec<_>>(),
+        [Some(1), Some(2), Some(3)]
+    );
+    assert!(snapshots[2]["msg"]["x_new"].is_object());
+    assert!(texts.iter().any(|text| serde_json::from_str::<serde_json::Value>(text).is_err()));
+    assert!(texts.iter().any(|text| text.len() == 100_000));
+}
+
+#[tokio::test]
+async fn commands_are_answered_as_the_script_says() {
+    let faults = [
+        "error=26@conn=1,command=1",
+        "ignore@conn=1,command=2",
+        "late=300ms@conn=1,command=3",
+        "scoped-error=10@conn=1,command=4",
+    ];
+    let faults = faults.map(|spec| spec.parse().unwrap()).to_vec();
+    let exchange = start(ExchangeConfig { rate: 0, faults, ..Default::default() }).await;
+    let mut client = Client::connect(&exchange).await.unwrap();
+    let hear = async |client: &mut Client| {
+        serde_json::from_str::<serde_json::Value>(&client.hear().await.unwrap()).unwrap()
+    };
+    client.say(SUBSCRIBE).await;
+    let error = hear(&mut client).await;
+    assert_eq!((&error["id"], &error["msg"]["code"]), (&1.into(), &26.into()));
+    client.say(SUBSCRIBE).await;
+    client.say(SUBSCRIBE).await;
+    let begun = Instant::now();
+    for kind in ["subscribed", "subscribed"] {
+        assert_eq!(hear(&mut client).await["type"], kind);
+    }
+    for seq in 1..=3 {
+        assert_eq!(hear(&mut client).await["seq"], seq);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(290), "{:?}", begun.elapsed());
+    let again = r#"{"id":9,"cmd":"update_subscription","params":{"sids":[1],"action":"get_snapshot","market_tickers":["KXA-26-T1"]}}"#;
+    client.say(again).await;
+    let error = hear(&mut client).await;
+    assert_eq!((&error["sid"], &error["seq"], &error["id"]), (&1.into(), &4.into(), &().into()));
+    assert_eq!(error["msg"]["code"], 10);
+    client.say(again).await;
+    assert_eq!(hear(&mut client).await["msg"]["code"], 7, "the subscription has ended");
 }

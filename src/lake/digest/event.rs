@@ -66,6 +66,8 @@ impl Digester<'_> {
             Event::Dark { first, .. } => self.note("dark markets", || first.to_string()),
             Event::BadFrame { reason, .. } => self.note("bad frame", || reason.to_string()),
             Event::Stalled { for_ns } => self.note("stalled", || format!("for {for_ns} ns")),
+            Event::Lagging { behind_ms } => self.note("lagging", || format!("by {behind_ms} ms")),
+            Event::CaughtUp { .. } => {}
             Event::Clock { step_ns } => self.note("clock step", || format!("by {step_ns} ns")),
             Event::Closed(_) => self.facts.closed = true,
             Event::Unknown => self.note("unknown event", String::new),

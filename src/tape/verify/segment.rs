@@ -78,7 +78,8 @@ impl SegmentCheck {
                             frames = 1;
                             if let (Some(sid), Some(seq)) = (header.sid, header.seq) {
                                 let walk = walks.entry(session.clone()).or_default();
-                                let repeat = walk.step(record.conn.unwrap_or(0), sid, seq);
+                                let conn = record.conn.unwrap_or(0);
+                                let repeat = walk.step(conn, (sid, seq), header.kind());
                                 self.proof.repeats += u64::from(repeat);
                             }
                         }

@@ -28,7 +28,7 @@ impl Walk {
     }
 
     /// Checks one frame's number; true if it had come before.
-    pub(super) fn step(&mut self, conn: u32, sid: u64, seq: u64) -> bool {
+    pub(super) fn step(&mut self, conn: u32, (sid, seq): (u64, u64), kind: &str) -> bool {
         if !self.last.is_empty() {
             self.last.retain(|hole| (hole.0, hole.1) != (conn, sid));
         }
@@ -39,7 +39,13 @@ impl Walk {
                 self.found.insert((conn, sid, expected, seq));
                 false
             }
-            Step::Repeat { .. } => true,
+            Step::Repeat { .. } => {
+                // As the recorder does: the count may run anew, and a whole book may start it.
+                if kind == "orderbook_snapshot" {
+                    sequences.restart(sid, seq);
+                }
+                true
+            }
         }
     }
 
@@ -56,5 +62,24 @@ impl Walk {
             last: self.last.contains(&(conn, sid, expected, got)),
         };
         self.found.union(&self.declared).map(hole).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_snapshot_whose_number_had_come_starts_the_count_anew_as_when_it_was_recorded() {
+        let (snapshot, delta) = ("orderbook_snapshot", "orderbook_delta");
+        for (kind, found) in
+            [(snapshot, vec![(1, 2, 2, 3), (1, 2, 3, 4)]), (delta, vec![(1, 2, 2, 3)])]
+        {
+            let mut walk = Walk::default();
+            let steps = [(1, snapshot), (3, snapshot), (2, kind), (4, delta)];
+            let repeats = steps.map(|(seq, kind)| walk.step(1, (2, seq), kind));
+            assert_eq!(repeats, [false, false, true, false]);
+            assert_eq!(walk.found.into_iter().collect::<Vec<_>>(), found);
+        }
     }
 }
