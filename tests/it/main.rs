@@ -18,6 +18,7 @@ mod crash;
 mod disk;
 #[cfg(target_os = "linux")]
 mod broken_disk;
+mod soak;
 mod secrets;
 #[cfg(feature = "duckdb")]
 mod tape;
