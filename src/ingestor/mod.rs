@@ -16,6 +16,8 @@ mod config;
 mod connection;
 mod error;
 mod feed;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod handover;
 mod lag;
 mod queue;

@@ -19,6 +19,7 @@ mod disk;
 #[cfg(target_os = "linux")]
 mod broken_disk;
 mod soak;
+mod corpus;
 mod secrets;
 #[cfg(feature = "duckdb")]
 mod tape;
