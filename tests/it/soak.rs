@@ -3,10 +3,11 @@
 //!
 //! `KALSHI_SOAK_SECONDS=3600 cargo test --release --test it soak -- --nocapture` is the long form.
 
+#![expect(clippy::print_stderr, reason = "the figures of a long run")]
+
 use std::{
     fmt::Write as _,
     fs,
-    io::Write as _,
     path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
@@ -23,8 +24,8 @@ const RATE: u32 = 20_000;
 /// The subscriptions of a connection in the order in which the recorder asks for them.
 const BOOKS: u64 = 1;
 const TRADES: u64 = 3;
-/// What quiet memory may differ by, from one sample to another.
-const NOISE_BYTES: u64 = 12 << 20;
+/// What the trend of memory that is flat may come to over a run of any length.
+const NOISE_BYTES: u64 = 8 << 20;
 
 /// Every connection loses a book frame and repeats one, and three of four are cut.
 fn troubles(seconds: u64) -> Vec<Fault> {
@@ -144,7 +145,7 @@ async fn under_trouble_memory_is_flat_and_nothing_is_missing_undeclared() {
     assert_eq!(proof.segments.iter().map(|s| s.repeats).sum::<u64>(), count("repeats"));
     let names = ["received", "segments", "gaps", "repeats", "losses", "queue_peak"];
     let counts = names.map(|name| format!("{name} {}", count(name)));
-    writeln!(std::io::stderr(), "soak of {seconds} s: {}", counts.join(", ")).unwrap();
+    eprintln!("soak of {seconds} s: {}", counts.join(", "));
 }
 
 /// After a third of the time the recorder has all it needs.
@@ -155,8 +156,7 @@ fn flat(samples: &[Sample]) {
     let peak = warm.iter().map(|sample| sample.bytes).max().unwrap_or_default();
     let (early, late) = warm.split_at(warm.len() / 2);
     let most = |half: &[Sample]| half.iter().map(|s| s.descriptors).max().unwrap_or_default();
-    writeln!(
-        std::io::stderr(),
+    eprintln!(
         "memory {:.1} to {:.1} MB, peak {:.1} MB, trend {:+.2} MB over {:.0} s; descriptors {}, then {}",
         first.bytes as f64 / 1e6,
         last.bytes as f64 / 1e6,
@@ -165,8 +165,7 @@ fn flat(samples: &[Sample]) {
         (last.at - first.at).as_secs_f64(),
         most(early),
         most(late),
-    )
-    .unwrap();
+    );
     assert!(growth < NOISE_BYTES as f64, "memory grows by {:.1} MB", growth / 1e6);
     // While a segment is compressed, it and its copy are open as well.
     assert!(most(late) <= most(early) + 2, "descriptors: {} then {}", most(early), most(late));
