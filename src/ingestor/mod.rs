@@ -26,6 +26,7 @@ mod session;
 mod simulation;
 mod stats;
 mod syncer;
+mod talk;
 mod worker;
 mod writer;
 

@@ -30,7 +30,9 @@ pub(super) struct Batch {
     pub(super) lines: u64,
     /// How many of them hold a frame.
     pub(super) frames: u64,
-    /// How many messages of the exchange they hold, refused ones included.
+    /// How many of them hold a message that is no frame.
+    pub(super) rejected: u64,
+    /// How many messages of the exchange they hold, of both kinds.
     pub(super) messages: u32,
     /// The room that it takes in the queue.
     room: u32,
@@ -61,12 +63,16 @@ pub(super) struct Receiver {
 struct Room {
     free: Semaphore,
     capacity: u32,
-    taken: AtomicUsize,
     peak: AtomicUsize,
     spare: Mutex<Vec<Vec<u8>>>,
 }
 
 impl Room {
+    /// How much waits, in messages.
+    fn taken(&self) -> usize {
+        (self.capacity as usize).saturating_sub(self.free.available_permits())
+    }
+
     fn spare(&self) -> std::sync::MutexGuard<'_, Vec<Vec<u8>>> {
         self.spare.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -78,7 +84,6 @@ pub(super) fn bounded(capacity: u32) -> (Sender, Receiver) {
     let room = Arc::new(Room {
         free: Semaphore::new(capacity as usize),
         capacity,
-        taken: AtomicUsize::new(0),
         peak: AtomicUsize::new(0),
         spare: Mutex::default(),
     });
@@ -109,9 +114,7 @@ impl Sender {
             }
         };
         permit.forget();
-        let count = batch.room as usize;
-        let taken = room.taken.fetch_add(count, Ordering::Relaxed) + count;
-        room.peak.fetch_max(taken, Ordering::Relaxed);
+        room.peak.fetch_max(room.taken(), Ordering::Relaxed);
         self.batches.send(batch).map_err(|_| Error::LoggerGone)?;
         Ok(waited)
     }
@@ -147,13 +150,12 @@ impl Receiver {
         }
         earlier.lines += later.lines;
         earlier.frames += later.frames;
-        earlier.messages += later.messages;
+        earlier.rejected += later.rejected;
         earlier.room += later.room;
     }
 
     /// Makes room again: these lines are in the file.
     pub(super) fn free(&self, batch: Batch) {
-        self.room.taken.fetch_sub(batch.room as usize, Ordering::Relaxed);
         self.room.free.add_permits(batch.room as usize);
         self.keep(batch.bytes);
     }
@@ -168,7 +170,7 @@ impl Receiver {
 
     /// Whether half of the queue is taken: no time to gather more.
     pub(super) fn is_tight(&self) -> bool {
-        self.room.taken.load(Ordering::Relaxed) >= self.room.capacity.div_ceil(2) as usize
+        self.room.taken() >= self.room.capacity.div_ceil(2) as usize
     }
 
     /// The most that waited at once, in messages.

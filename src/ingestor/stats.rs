@@ -22,6 +22,7 @@ pub(super) struct Stats {
     pub(super) received: AtomicU64,
     /// Frames that are in the file.
     pub(super) written: AtomicU64,
+    /// Messages that are no frames and are in the file as events.
     pub(super) rejected: AtomicU64,
     pub(super) gaps: AtomicU64,
     pub(super) missing: AtomicU64,

@@ -185,6 +185,7 @@ impl Log {
             .append(&batch.bytes, batch.lines, batch.frames)
             .map_err(|source| failed(source, segment.writer.lines()))?;
         self.stats.written.fetch_add(batch.frames, Relaxed);
+        self.stats.rejected.fetch_add(batch.rejected, Relaxed);
         self.written.bytes += batch.bytes.len() as u64;
         queue.free(batch);
         Ok(())

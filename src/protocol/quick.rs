@@ -28,7 +28,6 @@ pub(super) fn header(frame: &str) -> Option<Header<'_>> {
 }
 
 /// Reads a frame that is an `orderbook_delta` in the exchange's own layout, else nothing.
-#[must_use]
 pub(super) fn delta(frame: &str) -> Option<(Header<'_>, Message<'_>)> {
     let layout = Layout::read(frame)?;
     let delta = Delta {
