@@ -123,7 +123,8 @@ impl Session {
     /// A message came in; its header was read.
     pub(super) fn frame(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
         self.last_frame = now;
-        if let Some(turn) = header.sending_ts_ms.and_then(|ms| self.lag.frame(ms, now)) {
+        if let Some(turn) = header.sending_ts_ms.and_then(|ms| self.lag.frame(header.sid, ms, now))
+        {
             actions.push(Action::Record(match turn {
                 Turn::Behind(behind_ms) => Event::Lagging { behind_ms },
                 Turn::CaughtUp(behind_ms) => Event::CaughtUp { behind_ms },
