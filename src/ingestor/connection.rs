@@ -1,6 +1,7 @@
 //! Opening the socket: TLS, the signed upgrade, and what a refusal means.
 
 use std::{
+    future::poll_fn,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,6 +29,8 @@ const REASON_CHARS_MAX: usize = 300;
 /// An open, accepted connection.
 pub(super) struct Connection {
     socket: WebSocketStream<MaybeTlsStream<Arrival<TcpStream>>>,
+    /// Whether every message that was read has been looked at.
+    drained: bool,
 }
 
 /// Why no connection was made.
@@ -70,7 +73,7 @@ impl Connection {
             client_async_tls_with_config(request, socket, Some(config), Some(tls)).await
         };
         match timeout(limit, connecting).await {
-            Ok(Ok((socket, _))) => Ok(Self { socket }),
+            Ok(Ok((socket, _))) => Ok(Self { socket, drained: false }),
             Ok(Err(tungstenite::Error::Http(response))) => Err(refusal(&response)),
             Ok(Err(error)) => Err(later(chain(&error))),
             Err(_) => Err(later(format!("no answer within {} s", limit.as_secs()))),
@@ -82,12 +85,23 @@ impl Connection {
     /// # Cancel safety
     /// Cancel-safe: what was read stays in the socket's buffer.
     pub(super) async fn next(&mut self) -> Option<Result<Message, tungstenite::Error>> {
-        self.socket.next().await
+        poll_fn(|context| {
+            let next = self.socket.poll_next_unpin(context);
+            self.drained = next.is_pending();
+            next
+        })
+        .await
     }
 
     /// When the bytes that end the last message arrived, or later bytes in the same read.
     pub(super) fn arrived(&self) -> Instant {
         self.socket.get_ref().get_ref().last()
+    }
+
+    /// The time of what happens now: that of the last arrival while messages of it wait to be looked
+    /// at, as they were there before.
+    pub(super) fn time(&self) -> Instant {
+        if self.drained { Instant::now() } else { self.arrived() }
     }
 
     /// Sends one message.

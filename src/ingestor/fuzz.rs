@@ -83,7 +83,7 @@ impl Scene {
 
     fn frame(&mut self, header: &Header<'_>, bytes: usize) {
         let mut actions = Vec::new();
-        self.session.frame(header, self.now, &mut actions);
+        self.session.frame(header, self.now, self.now, &mut actions);
         // A list of subscriptions may end each of those that earlier lists named.
         self.act(actions, ACTIONS_MAX + bytes.max(64 << 10));
     }

@@ -120,10 +120,17 @@ impl Session {
         self.books.seen()
     }
 
-    /// A message came in; its header was read.
-    pub(super) fn frame(&mut self, header: &Header<'_>, now: Instant, actions: &mut Vec<Action>) {
+    /// A message came in, perhaps some time before it is looked at; its header was read.
+    pub(super) fn frame(
+        &mut self,
+        header: &Header<'_>,
+        arrived: Instant,
+        now: Instant,
+        actions: &mut Vec<Action>,
+    ) {
         self.last_frame = now;
-        if let Some(turn) = header.sending_ts_ms.and_then(|ms| self.lag.frame(header.sid, ms, now))
+        if let Some(turn) =
+            header.sending_ts_ms.and_then(|ms| self.lag.frame(header.sid, ms, arrived))
         {
             actions.push(Action::Record(match turn {
                 Turn::Behind(behind_ms) => Event::Lagging { behind_ms },
@@ -447,7 +454,7 @@ mod tests {
 
         fn frame(&mut self, text: &str) -> Vec<Action> {
             let mut actions = Vec::new();
-            self.session.frame(&Header::parse(text).unwrap(), self.now, &mut actions);
+            self.session.frame(&Header::parse(text).unwrap(), self.now, self.now, &mut actions);
             actions
         }
 

@@ -262,7 +262,7 @@ impl History {
             let market: serde_json::Value = serde_json::from_str(header.msg.unwrap()).unwrap();
             self.line.known.insert(market["market_ticker"].as_str().unwrap().to_owned());
         }
-        self.session.frame(&header, self.now, actions);
+        self.session.frame(&header, self.now, self.now, actions);
     }
 
     fn reconnect(&mut self) {

@@ -49,6 +49,8 @@ pub(super) struct Talk<'w> {
     pub(super) session: Session,
     actions: Vec<Action>,
     batch: Batch,
+    /// How long the reading has been held up.
+    held_up: Duration,
     kinds: Vec<(String, u64)>,
 }
 
@@ -63,6 +65,7 @@ impl<'w> Talk<'w> {
             session,
             actions: Vec::new(),
             batch: worker.queue.empty(),
+            held_up: Duration::ZERO,
             kinds: Vec::new(),
         }
     }
@@ -72,9 +75,9 @@ impl<'w> Talk<'w> {
         stats.connections.fetch_add(1, Relaxed);
         let url = self.worker.url.without_query().to_owned().into();
         let markets = self.plan.markets.len();
-        self.event(&Event::Connected { url, markets });
+        self.event(&Event::Connected { url, markets }, connection.time());
         tracing::info!(conn = self.conn, markets, "connected");
-        self.session.tick(Instant::now(), &mut self.actions);
+        self.session.tick(self.now(), &mut self.actions);
 
         let end = self.converse(&mut connection).await?;
         let cause = match &end {
@@ -85,20 +88,29 @@ impl<'w> Talk<'w> {
             }
             End::Refused(reason) => reason,
         };
-        self.event(&Event::Disconnected { cause: cause.to_owned().into() });
-        self.pass_on().await?;
+        self.event(&Event::Disconnected { cause: cause.to_owned().into() }, Instant::now());
+        self.pass_on(&connection).await?;
+        // Once more, for a stall that this was.
+        self.pass_on(&connection).await?;
         stats.add_kinds(&self.kinds);
         Ok(end)
     }
 
+    /// The session's time, which stands still while the reading is held up: answers that wait in the
+    /// socket meanwhile are not overdue.
+    fn now(&self) -> Instant {
+        let now = Instant::now();
+        now.checked_sub(self.held_up).unwrap_or(now)
+    }
+
     /// Reads, acts and hands over until the connection ends or is told to.
     async fn converse(&mut self, connection: &mut Connection) -> Result<End, Error> {
-        let mut clock_check = Instant::now() + CLOCK_CHECK;
+        let mut clock_check = self.now() + CLOCK_CHECK;
         loop {
             if let Some(end) = self.act(connection).await? {
                 return Ok(end);
             }
-            self.pass_on().await?;
+            self.pass_on(connection).await?;
             let message = tokio::select! {
                 biased;
                 () = self.worker.stop.cancelled() => {
@@ -108,50 +120,48 @@ impl<'w> Talk<'w> {
                 message = connection.next() => Some(message),
                 () = sleep_until((Instant::now() + TICK).into()) => None,
             };
-            let now = Instant::now();
+            let now = self.now();
             if let Some(message) = message {
-                if let Some(end) = self.take(message, connection.arrived()) {
+                if let Some(end) = self.take(message, connection.arrived(), now) {
                     return Ok(end);
                 }
-                if let Some(end) = self.take_ready(connection) {
+                if let Some(end) = self.take_ready(connection, now) {
                     return Ok(end);
                 }
-                // What waited here while the queue was full arrived long ago.
-                self.session.alive(now);
             }
-            self.take_over();
+            self.take_over(connection);
             self.session.tick(now, &mut self.actions);
             if now >= clock_check {
                 clock_check = now + CLOCK_CHECK;
-                if let Some(step_ns) = self.clock.check(now) {
+                if let Some(step_ns) = self.clock.check() {
                     tracing::warn!(step_ns, "the wall clock was set");
-                    self.event(&Event::Clock { step_ns });
+                    self.event(&Event::Clock { step_ns }, connection.time());
                 }
             }
         }
     }
 
     /// Makes markets its own whose connection is not allowed.
-    fn take_over(&mut self) {
+    fn take_over(&mut self, connection: &Connection) {
         let markets = self.worker.handover.take(TAKEN_OVER_MAX);
         if markets.is_empty() {
             return;
         }
         tracing::info!(conn = self.conn, markets = markets.len(), "taken over");
-        self.event(&planned(&markets));
+        self.event(&planned(&markets), connection.time());
         self.session.adopt(&markets);
         self.plan.markets.extend(markets);
     }
 
     /// Takes what the socket holds already, up to a full batch.
-    fn take_ready(&mut self, connection: &mut Connection) -> Option<End> {
+    fn take_ready(&mut self, connection: &mut Connection, now: Instant) -> Option<End> {
         let most = self.worker.queue.batch_messages();
         while self.batch.messages < most
             && self.batch.bytes.len() < BATCH_BYTES
             && self.actions.is_empty()
         {
             let message = connection.next().now_or_never()?;
-            let end = self.take(message, connection.arrived());
+            let end = self.take(message, connection.arrived(), now);
             if end.is_some() {
                 return end;
             }
@@ -164,12 +174,14 @@ impl<'w> Talk<'w> {
         let deadline = tokio::time::Instant::now() + CLOSE_LIMIT;
         connection.say_goodbye(CLOSE_LIMIT).await;
         while let Ok(message) = timeout_at(deadline, connection.next()).await {
-            let arrived = connection.arrived();
-            if self.take(message, arrived).is_some() || self.take_ready(connection).is_some() {
+            let (arrived, now) = (connection.arrived(), self.now());
+            if self.take(message, arrived, now).is_some()
+                || self.take_ready(connection, now).is_some()
+            {
                 break;
             }
             self.actions.clear();
-            self.pass_on().await?;
+            self.pass_on(connection).await?;
         }
         Ok(())
     }
@@ -178,16 +190,16 @@ impl<'w> Talk<'w> {
         &mut self,
         message: Option<Result<Message, tungstenite::Error>>,
         arrived: Instant,
+        now: Instant,
     ) -> Option<End> {
+        self.session.alive(now);
         match message {
-            Some(Ok(Message::Text(text))) => self.text(&text, arrived),
+            Some(Ok(Message::Text(text))) => self.text(&text, arrived, now),
             Some(Ok(Message::Binary(bytes))) => match std::str::from_utf8(&bytes) {
-                Ok(text) => self.text(text, arrived),
+                Ok(text) => self.text(text, arrived, now),
                 Err(_) => self.bad_frame(None, Some(&bytes), "binary, not UTF-8", arrived),
             },
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {
-                self.session.alive(arrived);
-            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
             Some(Ok(Message::Close(close))) => {
                 let cause = close.map_or_else(
                     || "closed by the exchange".to_owned(),
@@ -207,15 +219,15 @@ impl<'w> Talk<'w> {
         None
     }
 
-    fn text(&mut self, text: &str, arrived: Instant) {
+    fn text(&mut self, text: &str, arrived: Instant, now: Instant) {
         tracing::debug!(target: "kalshi::frame", conn = self.conn, "{}", text.trim_ascii());
         let header = match Header::parse(text) {
             Ok(header) => header,
             Err(error) => return self.bad_frame(Some(text), None, &chain(&error), arrived),
         };
-        self.session.frame(&header, arrived, &mut self.actions);
+        self.session.frame(&header, arrived, now, &mut self.actions);
         // A hole lies before the frame that shows it, and so does its record.
-        self.record_events();
+        self.record_events(arrived);
         let recv_ns = self.clock.ns(arrived);
         write_frame(&mut self.batch.bytes, recv_ns, self.conn, text);
         self.batch.lines += 1;
@@ -234,26 +246,25 @@ impl<'w> Talk<'w> {
         reason: &str,
         arrived: Instant,
     ) {
-        self.session.alive(arrived);
         tracing::warn!(conn = self.conn, reason, "a frame that is no JSON");
         let event = Event::BadFrame {
             text: text.map(|text| text.to_owned().into()),
             base64: bytes.map(|bytes| BASE64_STANDARD.encode(bytes).into()),
             reason: reason.to_owned().into(),
         };
-        self.event(&event);
+        self.event(&event, arrived);
         self.batch.messages += 1;
         self.batch.rejected += 1;
     }
 
-    fn event(&mut self, event: &Event<'_>) {
-        let recv_ns = self.clock.ns(Instant::now());
+    fn event(&mut self, event: &Event<'_>, time: Instant) {
+        let recv_ns = self.clock.ns(time);
         write_event(&mut self.batch.bytes, recv_ns, Some(self.conn), event);
         self.batch.lines += 1;
     }
 
     /// Writes the events among the actions and leaves the rest for [`Self::act`].
-    fn record_events(&mut self) {
+    fn record_events(&mut self, time: Instant) {
         if self.actions.is_empty() {
             return;
         }
@@ -263,7 +274,7 @@ impl<'w> Talk<'w> {
                 continue;
             };
             self.count(&event);
-            self.event(&event);
+            self.event(&event, time);
         }
     }
 
@@ -291,13 +302,14 @@ impl<'w> Talk<'w> {
 
     /// Carries out what the session decided.
     async fn act(&mut self, connection: &mut Connection) -> Result<Option<End>, Error> {
-        self.record_events();
+        self.record_events(connection.time());
         for action in std::mem::take(&mut self.actions) {
             let message = match action {
                 Action::Send { id, command } => {
                     let text = command.to_json(id);
                     if let Ok(command) = serde_json::value::RawValue::from_string(text.clone()) {
-                        self.event(&Event::Sent { command: std::borrow::Cow::Owned(command) });
+                        let sent = Event::Sent { command: std::borrow::Cow::Owned(command) };
+                        self.event(&sent, connection.time());
                     }
                     Message::text(text)
                 }
@@ -315,7 +327,7 @@ impl<'w> Talk<'w> {
     }
 
     /// Gives the batch to the logger; a full queue stops the reading, and that is written down.
-    async fn pass_on(&mut self) -> Result<(), Error> {
+    async fn pass_on(&mut self, connection: &Connection) -> Result<(), Error> {
         if self.batch.bytes.is_empty() {
             return Ok(());
         }
@@ -326,7 +338,8 @@ impl<'w> Talk<'w> {
             let waited_ns = u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX);
             stats.stalled_ns.fetch_add(waited_ns, Relaxed);
             let for_ns = i64::try_from(waited_ns).unwrap_or(i64::MAX);
-            self.event(&Event::Stalled { for_ns });
+            self.held_up = self.held_up.saturating_add(waited);
+            self.event(&Event::Stalled { for_ns }, connection.time());
         }
         Ok(())
     }
