@@ -178,6 +178,8 @@ pub struct Limits {
     pub backoff_cap: Duration,
     /// A connection that lived this long starts the waits over.
     pub healthy: Duration,
+    /// Refused for so long for the number of connections, a connection is left to the others.
+    pub cap: Duration,
     /// Between the first attempts of two workers.
     pub stagger: Duration,
 }
@@ -193,6 +195,7 @@ impl Default for Limits {
             backoff_first: Duration::from_millis(500),
             backoff_cap: Duration::from_secs(30),
             healthy: Duration::from_secs(60),
+            cap: Duration::from_secs(60),
             stagger: Duration::from_millis(100),
         }
     }

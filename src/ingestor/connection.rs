@@ -42,13 +42,6 @@ pub(super) enum Refusal {
     Later { status: Option<u16>, reason: String },
 }
 
-impl Refusal {
-    /// Whether the account has as many connections as it may.
-    pub(super) const fn is_cap(&self) -> bool {
-        matches!(self, Self::Later { status: Some(429), .. })
-    }
-}
-
 impl Connection {
     /// Connects and upgrades with a fresh signature.
     pub(super) async fn open(

@@ -1,29 +1,39 @@
-//! Markets whose own connection the exchange does not allow, on their way to the others.
+//! What connections were for that the exchange does not allow, on its way to the others.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::protocol::Ticker;
+use super::session::Plan;
 
-/// Markets that were given up and not yet taken on.
-#[derive(Debug, Default)]
-pub(super) struct Handover(Mutex<VecDeque<Ticker>>);
+/// Markets and channels that were given up and not yet taken on.
+#[derive(Debug)]
+pub(super) struct Handover(Mutex<Plan>);
+
+impl Default for Handover {
+    fn default() -> Self {
+        Self(Mutex::new(Plan { markets: Vec::new(), channels: Vec::new() }))
+    }
+}
 
 impl Handover {
-    pub(super) fn give(&self, markets: impl IntoIterator<Item = Ticker>) {
-        self.waiting().extend(markets);
-    }
-
-    /// Up to `most` of them, which are the taker's from now on.
-    pub(super) fn take(&self, most: usize) -> Vec<Ticker> {
+    /// Leaves a plan to the others. They have its channels but for those without markets, which one
+    /// connection has for all.
+    pub(super) fn give(&self, plan: Plan) {
         let mut waiting = self.waiting();
-        let most = most.min(waiting.len());
-        waiting.drain(..most).collect()
+        waiting.markets.extend(plan.markets);
+        waiting.channels.extend(plan.channels.into_iter().filter(|c| !c.takes_markets()));
     }
 
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Ticker>> {
+    /// Up to `most` markets, and all channels, which are the taker's from now on.
+    pub(super) fn take(&self, most: usize) -> Plan {
+        let mut waiting = self.waiting();
+        let most = most.min(waiting.markets.len());
+        Plan {
+            markets: waiting.markets.drain(..most).collect(),
+            channels: std::mem::take(&mut waiting.channels),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Plan> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -47,6 +47,18 @@ pub(super) struct Plan {
     pub(super) channels: Vec<Channel>,
 }
 
+impl Plan {
+    pub(super) const fn is_empty(&self) -> bool {
+        self.markets.is_empty() && self.channels.is_empty()
+    }
+
+    /// Takes on what another was for.
+    pub(super) fn extend(&mut self, more: Self) {
+        self.markets.extend(more.markets);
+        self.channels.extend(more.channels);
+    }
+}
+
 /// What the worker is to do, in this order.
 #[derive(Debug)]
 pub(super) enum Action {
@@ -104,10 +116,11 @@ impl Session {
         }
     }
 
-    /// The connection is for these markets, too.
-    pub(super) fn adopt(&mut self, markets: &[Ticker]) {
-        let markets: Vec<String> = markets.iter().map(ToString::to_string).collect();
+    /// The connection is for this, too.
+    pub(super) fn adopt(&mut self, more: &Plan) {
+        let markets: Vec<String> = more.markets.iter().map(ToString::to_string).collect();
         self.feeds.iter_mut().for_each(|feed| feed.adopt(&markets));
+        self.feeds.extend(more.channels.iter().map(|c| Feed::new(c.clone(), &[])));
     }
 
     /// A frame of any kind came in, data or control.

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(100);
 const CLOCK_CHECK: Duration = Duration::from_secs(1);
 /// A batch is handed over when it holds this much, even if more is waiting in the socket.
 const BATCH_BYTES: usize = 128 << 10;
-/// The most markets taken over at once, so that all connections share in them.
+/// The most markets taken over in one [`TICK`], so that all connections share in them.
 const TAKEN_OVER_MAX: usize = 20;
 /// The longest a goodbye or a command may take.
 const SEND_LIMIT: Duration = Duration::from_secs(10);
@@ -106,6 +106,7 @@ impl<'w> Talk<'w> {
     /// Reads, acts and hands over until the connection ends or is told to.
     async fn converse(&mut self, connection: &mut Connection) -> Result<End, Error> {
         let mut clock_check = self.now() + CLOCK_CHECK;
+        let mut next_take_over = self.now();
         loop {
             if let Some(end) = self.act(connection).await? {
                 return Ok(end);
@@ -129,7 +130,10 @@ impl<'w> Talk<'w> {
                     return Ok(end);
                 }
             }
-            self.take_over(connection);
+            if now >= next_take_over {
+                next_take_over = now + TICK;
+                self.take_over(connection);
+            }
             self.session.tick(now, &mut self.actions);
             if now >= clock_check {
                 clock_check = now + CLOCK_CHECK;
@@ -141,16 +145,17 @@ impl<'w> Talk<'w> {
         }
     }
 
-    /// Makes markets its own whose connection is not allowed.
+    /// Makes its own what a connection was for that is not allowed.
     fn take_over(&mut self, connection: &Connection) {
-        let markets = self.worker.handover.take(TAKEN_OVER_MAX);
-        if markets.is_empty() {
+        let more = self.worker.handover.take(TAKEN_OVER_MAX);
+        if more.is_empty() {
             return;
         }
-        tracing::info!(conn = self.conn, markets = markets.len(), "taken over");
-        self.event(&planned(&markets), connection.time());
-        self.session.adopt(&markets);
-        self.plan.markets.extend(markets);
+        let Plan { markets, channels } = &more;
+        tracing::info!(conn = self.conn, markets = markets.len(), ?channels, "taken over");
+        self.event(&planned(markets), connection.time());
+        self.session.adopt(&more);
+        self.plan.extend(more);
     }
 
     /// Takes what the socket holds already, up to a full batch.

@@ -23,14 +23,11 @@ use super::{
     stats::Stats,
     talk::{End, Talk},
 };
-use crate::protocol::{Channel, Credentials, Ticker};
+use crate::protocol::{Credentials, Ticker};
 use crate::tape::{Event, write_event};
 
 /// So many refusals of a key in a row, after it worked before, are final.
 const KEY_REFUSALS_MAX: u32 = 20;
-/// So many refusals in a row for the number of connections, while others are open, and those take
-/// the markets over.
-const CAP_REFUSALS_MAX: u32 = 3;
 /// What a worker needs.
 pub(super) struct Worker {
     pub(super) plan: Plan,
@@ -45,12 +42,34 @@ pub(super) struct Worker {
     pub(super) stagger: Duration,
 }
 
+/// The refusals of one kind since the last answer of another.
+#[derive(Default)]
+struct InARow {
+    /// Of the key.
+    key: u32,
+    /// For the number of connections: since when.
+    cap: Option<Instant>,
+}
+
+impl InARow {
+    fn count(&mut self, refusal: &Refusal) {
+        *self = match refusal {
+            Refusal::Key { .. } => Self { key: self.key + 1, cap: None },
+            Refusal::Later { status: Some(429), .. } => {
+                Self { key: 0, cap: self.cap.or_else(|| Some(Instant::now())) }
+            }
+            Refusal::Later { .. } => Self::default(),
+        };
+    }
+}
+
 impl Worker {
-    /// Records until stopped, over as many connections as it takes.
+    /// Records until stopped, over as many connections as it takes; or until others have taken over
+    /// all that it was for.
     pub(super) async fn run(self) -> Result<(), Error> {
         self.note(&planned(&self.plan.markets)).await?;
         let mut plan = self.plan.clone();
-        let (mut refusals, mut capped) = (0, 0);
+        let mut refused = InARow::default();
         let mut backoff =
             Backoff::new(self.limits.backoff_first, self.limits.backoff_cap, fastrand::Rng::new());
         let mut wait = self.stagger;
@@ -68,7 +87,7 @@ impl Worker {
             match opened {
                 Ok(connection) => {
                     let start = Instant::now();
-                    (refusals, capped) = (0, 0);
+                    refused = InARow::default();
                     let mut talk = Talk::start(&self, plan);
                     let ended = talk.run(connection).await;
                     self.stats.add_books(talk.session.books_seen());
@@ -83,15 +102,14 @@ impl Worker {
                     }
                 }
                 Err(refusal) => {
-                    refusals += 1;
-                    capped = if refusal.is_cap() { capped + 1 } else { 0 };
-                    self.refused(refusal, refusals).await?;
-                    if capped >= CAP_REFUSALS_MAX && self.stats.live() > 0 {
-                        self.give_up_markets(&mut plan).await?;
-                        if plan.channels.iter().all(Channel::takes_markets) {
-                            return Ok(());
-                        }
+                    refused.count(&refusal);
+                    let cause = self.cause(refusal, refused.key)?;
+                    self.stats.set_refusal(&cause);
+                    if self.is_superfluous(&refused) {
+                        return self.give_up(plan, &cause).await;
                     }
+                    tracing::warn!(cause, "no connection");
+                    self.note(&Event::NotConnected { cause: cause.into() }).await?;
                 }
             }
             wait = backoff.next();
@@ -102,13 +120,13 @@ impl Worker {
         }
     }
 
-    /// A key that never worked will not work; one that did is given some time, as a deployment or a
-    /// gateway may answer for the exchange.
-    async fn refused(&self, refusal: Refusal, in_a_row: u32) -> Result<(), Error> {
-        let cause = match refusal {
+    /// The refusal in words. A key that never worked will not work; one that did is given some time,
+    /// as a deployment or a gateway may answer for the exchange.
+    fn cause(&self, refusal: Refusal, keys_in_a_row: u32) -> Result<String, Error> {
+        Ok(match refusal {
             Refusal::Key { status, reason, clock_skew_ms } => {
                 let accepted = self.stats.connections.load(Relaxed) > 0;
-                if !accepted || in_a_row >= KEY_REFUSALS_MAX {
+                if !accepted || keys_in_a_row >= KEY_REFUSALS_MAX {
                     return Err(Error::Refused { status, reason, clock_skew_ms });
                 }
                 format!("HTTP {status}: {reason}")
@@ -118,25 +136,24 @@ impl Worker {
             }
             Refusal::Later { status: Some(status), reason } => format!("HTTP {status}: {reason}"),
             Refusal::Later { status: None, reason } => reason,
-        };
-        tracing::warn!(cause, "no connection");
-        self.stats.set_refusal(&cause);
-        self.note(&Event::NotConnected { cause: cause.into() }).await
+        })
     }
 
-    /// The exchange allows no more connections: those that are open take the markets over.
-    async fn give_up_markets(&self, plan: &mut Plan) -> Result<(), Error> {
-        let markets = std::mem::take(&mut plan.markets);
-        if markets.is_empty() {
-            return Ok(());
-        }
+    /// Whether the account may not have this connection, and another one is there to take over. Not
+    /// at once: after an outage the exchange counts dead connections for a while.
+    fn is_superfluous(&self, refused: &InARow) -> bool {
+        refused.cap.is_some_and(|since| since.elapsed() >= self.limits.cap) && self.stats.live() > 0
+    }
+
+    /// Leaves all that it was for to the open connections, for good.
+    async fn give_up(&self, plan: Plan, cause: &str) -> Result<(), Error> {
         tracing::warn!(
-            markets = markets.len(),
+            markets = plan.markets.len(),
             "the account's limit of connections is reached: the open ones take these markets over"
         );
-        let cause = "at the limit of connections; the others take the markets over";
+        let cause = format!("{cause}; the open connections take over");
         self.note(&Event::NotConnected { cause: cause.into() }).await?;
-        self.handover.give(markets);
+        self.handover.give(plan);
         Ok(())
     }
 

@@ -194,23 +194,48 @@ async fn a_connection_that_is_never_made_is_an_error_at_the_end() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn where_the_account_may_have_fewer_connections_those_take_all_markets() {
-    let exchange = ExchangeConfig { rate: 2_000, connections_max: 2, ..ExchangeConfig::default() };
-    let mut stage = Stage::of(exchange).await.tickers(50);
+    // The first of five is refused, and with it the channel that it has for all of them.
+    let faults = vec!["refuse=429@attempt=1".parse().unwrap()];
+    let exchange =
+        ExchangeConfig { rate: 2_000, connections_max: 2, faults, ..ExchangeConfig::default() };
+    let mut stage = Stage::of(exchange).await.tickers(200);
     stage.config.connections = Some(5);
+    stage.config.limits.cap = Duration::from_millis(500);
+    stage.config.limits.backoff_first = Duration::from_millis(600);
+    stage.config.limits.backoff_cap = Duration::from_millis(600);
+    stage.config.limits.stagger = Duration::from_millis(10);
     let all_there = |tape: &Tape| {
         let snapshot = |(_, text): &&(u32, String)| text.contains("orderbook_snapshot");
         let snapshots = tape.frames.iter().filter(snapshot);
         let markets: HashSet<&str> = snapshots.filter_map(|(_, text)| market(text)).collect();
-        markets.len() == 50
+        let lifecycle = |(_, text): &(u32, String)| {
+            text.contains("subscribed") && text.contains("market_lifecycle_v2")
+        };
+        markets.len() == 200 && tape.frames.iter().any(lifecycle)
     };
     let summary = stage.record_until(all_there).await;
     assert_eq!((summary.connections, summary.losses), (2, 0));
     assert_eq!(summary.without_book, Vec::<String>::new());
     let tape = stage.tape();
-    let given_up = tape.count(r#"NotConnected { cause: "at the limit"#);
-    assert_eq!(given_up, 3, "{:?}", tape.events);
-    let taken_over = tape.events.iter().filter(|(conn, e)| conn.is_some() && e.starts_with("Plan"));
-    assert!(taken_over.count() >= 2);
+    let given_up = tape.events.iter().filter(|(_, e)| e.contains("; the open connections take"));
+    assert_eq!(given_up.count(), 3, "{:?}", tape.events);
+    for conn in [1, 2] {
+        let plans = tape.events.iter().filter(|(c, e)| *c == Some(conn) && e.starts_with("Plan"));
+        assert!(plans.count() >= 2, "neither takes all: {:?}", tape.events);
+    }
+}
+
+/// After an outage the exchange counts connections that are dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passing_limit_of_connections_costs_no_connection() {
+    let faults = vec!["refuse=429@attempt=2-8".parse().unwrap()];
+    let exchange = ExchangeConfig { rate: 2_000, faults, ..ExchangeConfig::default() };
+    let mut stage = Stage::of(exchange).await.tickers(2);
+    stage.config.connections = Some(2);
+    let summary = stage.record_until(|tape| !tape.frames_of(2).is_empty()).await;
+    assert_eq!((summary.connections, summary.losses), (2, 0));
+    let tape = stage.tape();
+    assert_eq!((tape.count("NotConnected"), tape.count("Plan")), (7, 2), "{:?}", tape.events);
 }
 
 fn market(snapshot: &str) -> Option<&str> {
