@@ -19,6 +19,7 @@ mod feed;
 #[cfg(any(test, fuzzing))]
 pub mod fuzz;
 mod handover;
+mod kinds;
 mod lag;
 mod queue;
 mod session;

@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Serialize, Serializer};
 
-use super::{config::Config, writer::Written};
+use super::{config::Config, kinds::Kinds, writer::Written};
 use crate::protocol::Channel;
 
 /// Counters that all workers share. Workers add whole batches, so none is a hot spot.
@@ -30,7 +30,7 @@ pub(super) struct Stats {
     pub(super) connections: AtomicU64,
     pub(super) losses: AtomicU64,
     pub(super) stalled_ns: AtomicU64,
-    by_kind: Mutex<BTreeMap<String, u64>>,
+    by_kind: Mutex<Kinds>,
     unknown_markets: Mutex<Vec<String>>,
     books: Mutex<BTreeSet<String>>,
     last_refusal: Mutex<Option<String>>,
@@ -58,11 +58,8 @@ impl Default for Stats {
 }
 
 impl Stats {
-    pub(super) fn add_kinds(&self, kinds: &[(String, u64)]) {
-        let mut all = lock(&self.by_kind);
-        for (kind, count) in kinds {
-            *all.entry(kind.clone()).or_default() += count;
-        }
+    pub(super) fn add_kinds(&self, kinds: &Kinds) {
+        lock(&self.by_kind).extend(kinds);
     }
 
     pub(super) fn add_unknown_market(&self, ticker: &str) {
@@ -112,7 +109,7 @@ impl Stats {
             markets: config.tickers.len(),
             unknown_markets: lock(&self.unknown_markets).clone(),
             without_book: self.without_book(config),
-            by_kind: lock(&self.by_kind).clone(),
+            by_kind: lock(&self.by_kind).as_map().clone(),
             received: self.received.load(Relaxed),
             written: self.written.load(Relaxed),
             rejected: self.rejected.load(Relaxed),
@@ -174,7 +171,8 @@ pub struct Summary {
     pub unknown_markets: Vec<String>,
     /// Those that never had a snapshot: refused, dark, or on a connection that was never made.
     pub without_book: Vec<String>,
-    /// Messages by type; those without a type are under an empty name.
+    /// Messages by type; those without a type are under an empty name, those of more types than
+    /// anybody reads under `(other)`.
     pub by_kind: BTreeMap<String, u64>,
     /// Messages taken from the sockets.
     pub received: u64,

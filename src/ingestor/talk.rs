@@ -14,6 +14,7 @@ use super::{
     Error,
     clock::Clock,
     connection::{Connection, chain},
+    kinds::Kinds,
     queue::Batch,
     session::{Action, Plan, Session},
     worker::{Worker, planned},
@@ -51,7 +52,7 @@ pub(super) struct Talk<'w> {
     batch: Batch,
     /// How long the reading has been held up.
     held_up: Duration,
-    kinds: Vec<(String, u64)>,
+    kinds: Kinds,
 }
 
 impl<'w> Talk<'w> {
@@ -66,7 +67,7 @@ impl<'w> Talk<'w> {
             actions: Vec::new(),
             batch: worker.queue.empty(),
             held_up: Duration::ZERO,
-            kinds: Vec::new(),
+            kinds: Kinds::default(),
         }
     }
 
@@ -238,10 +239,7 @@ impl<'w> Talk<'w> {
         self.batch.lines += 1;
         self.batch.frames += 1;
         self.batch.messages += 1;
-        match self.kinds.iter_mut().find(|(kind, _)| kind == header.kind()) {
-            Some((_, count)) => *count += 1,
-            None => self.kinds.push((header.kind().to_owned(), 1)),
-        }
+        self.kinds.add(header.kind(), 1);
     }
 
     fn bad_frame(
