@@ -181,3 +181,36 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use tokio_tungstenite::{accept_async, client_async};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn while_messages_wait_the_time_is_that_of_their_arrival() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("ws://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        let server = async {
+            let mut socket = accept_async(listener.accept().await.unwrap().0).await.unwrap();
+            for text in ["1", "2"] {
+                socket.feed(Message::text(text)).await.unwrap();
+            }
+            socket.flush().await.unwrap();
+            socket
+        };
+        let client = async {
+            let socket = MaybeTlsStream::Plain(connect(&uri).await.unwrap());
+            client_async(uri.clone(), socket).await.unwrap().0
+        };
+        let (_server, socket) = tokio::join!(server, client);
+        let mut connection = Connection { socket, drained: false };
+        assert_eq!(connection.next().await.unwrap().unwrap(), Message::text("1"));
+        assert_eq!(connection.time(), connection.arrived());
+        assert_eq!(connection.next().await.unwrap().unwrap(), Message::text("2"));
+        assert!(connection.next().now_or_never().is_none());
+        assert!(connection.time() > connection.arrived());
+    }
+}
