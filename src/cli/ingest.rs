@@ -73,10 +73,11 @@ pub(crate) struct Args {
     /// Messages that may wait to be written; when full, sockets are not read until there is room
     #[arg(long, value_name = "MESSAGES", default_value_t = 250_000)]
     queue: u32,
-    /// Write to the file at least this often: what `kill -9` can cost
+    /// Write to the file at least this often, while the disk keeps up: what `kill -9` can cost
     #[arg(long, value_name = "MS", default_value_t = 100)]
     flush_ms: u64,
-    /// Sync the file at least this often: what a power cut can cost
+    /// Begin a sync at least this often: with --flush-ms and the disk's own time, what a power cut
+    /// can cost
     #[arg(long, value_name = "MS", default_value_t = 1_000)]
     sync_ms: u64,
     /// Start a new segment after this much, in MB before compression

@@ -204,15 +204,22 @@ const CASES: &[Case] = &[
     case(
         "401 after the key has worked",
         &["cut@conn=1,frame=100", "refuse=401@attempt=2-4"],
-        ["cut, then HTTP 401, three times", "tries again, up to 20 times"],
+        ["cut, then HTTP 401, three times", "tries again; 20 in a row are final"],
         &["disconnected", "not_connected", "not_connected", "not_connected"],
         CUT,
     ),
     case(
         "403 after the key has worked",
         &["cut@conn=1,frame=100", "refuse=403@attempt=2-4"],
-        ["cut, then HTTP 403, three times", "tries again, up to 20 times"],
+        ["cut, then HTTP 403, three times", "tries again; 20 in a row are final"],
         &["disconnected", "not_connected", "not_connected", "not_connected"],
+        CUT,
+    ),
+    case(
+        "401 after an outage",
+        &["cut@conn=1,frame=100", "hang-up@attempt=2-25", "refuse=401@attempt=26"],
+        ["cut, hung up 24 times, then HTTP 401 once", WAITS],
+        &["disconnected", "not_connected.."],
         CUT,
     ),
     case(
@@ -467,7 +474,7 @@ const CASES: &[Case] = &[
     case(
         "a clock that is off for a while",
         &["clock=-30s@after=500ms", "cut@conn=1,after=1s", "clock=0s@after=1500ms"],
-        ["cut, then HTTP 401 while the clock is off", "tries again, up to 20 times"],
+        ["cut, then HTTP 401 while the clock is off", "tries again; 20 in a row are final"],
         &["disconnected", "not_connected.."],
         CUT,
     ),
