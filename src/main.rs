@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     }
     let cli = match cli::parse(std::env::args_os().collect()) {
         Ok(cli) => cli,
-        Err(error) => return cli::failure::usage(error),
+        Err(error) => return cli::failure::usage(&error),
     };
     match cli::run(cli) {
         Ok(code) => code,

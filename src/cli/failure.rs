@@ -5,8 +5,6 @@ use std::{
     process::ExitCode,
 };
 
-use clap::error::{ContextKind, ContextValue};
-
 /// How a key in PEM begins. No text with it in it is printed.
 pub(crate) const PEM_START: &str = "-----BEGIN";
 
@@ -82,13 +80,7 @@ fn safe(text: String) -> String {
 }
 
 /// Prints a usage error, or the help that was asked for.
-pub(crate) fn usage(mut error: clap::Error) -> ExitCode {
-    let of_address = |arg: &ContextValue| arg.to_string().starts_with("--ws-url");
-    if error.get(ContextKind::InvalidArg).is_some_and(of_address) {
-        // An address may hold a password; what is wrong with it is said without.
-        let value = ContextValue::String("...".to_owned());
-        drop(error.insert(ContextKind::InvalidValue, value));
-    }
+pub(crate) fn usage(error: &clap::Error) -> ExitCode {
     if error.to_string().contains(PEM_START) && error.use_stderr() {
         drop(writeln!(io::stderr(), "error: {}", safe(error.to_string())));
     } else {
