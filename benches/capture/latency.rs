@@ -10,7 +10,10 @@ use std::{
 
 use kalshi_orderbook::tape::{Archive, Body, Record};
 
-use super::{child, client, server};
+use super::{
+    child, client,
+    server::{self, Layout},
+};
 
 const PER_SECOND: u64 = 20_000;
 const PACE: Duration = Duration::from_millis(1);
@@ -18,7 +21,7 @@ const PACE: Duration = Duration::from_millis(1);
 const FLUSH_MS: f64 = 100.0;
 const GRACE_MS: f64 = 10.0;
 
-pub(crate) fn run(seconds: u64) {
+pub(crate) fn run(layout: Layout, seconds: u64) {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/trade-api/ws/v2", listener.local_addr().unwrap());
@@ -27,7 +30,7 @@ pub(crate) fn run(seconds: u64) {
     let mut socket = server::accept(&listener, &mut recorder);
 
     let messages = usize::try_from(PER_SECOND * seconds).unwrap();
-    let stream = server::frames(messages);
+    let stream = server::frames(messages, layout);
     let path = folder.path().to_owned();
     let watcher = std::thread::spawn(move || watch(&path, messages));
     let start = Instant::now();

@@ -24,6 +24,7 @@ mod server;
 use clap::Parser;
 
 use client::Client;
+use server::Layout;
 
 /// What recording costs, beside what others would pay for it.
 #[derive(Debug, Parser)]
@@ -40,6 +41,9 @@ struct Args {
     /// Clients to run (rate) [default: all]
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Client>,
+    /// How the keys of a frame are ordered (rate, latency)
+    #[arg(long, value_enum, default_value_t = Layout::Exchange)]
+    layout: Layout,
     /// How long to record (latency), or to watch when all books are there (memory)
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -71,12 +75,14 @@ fn main() {
     }
     if !args.bench {
         let ours = [Client::Discard, Client::Kalshi, Client::Plain];
-        return rate::run(&ours, 20_000, 1);
+        return rate::run(&ours, args.layout, 20_000, 1);
     }
     match args.mode {
-        Mode::Rate if args.only.is_empty() => rate::run(&Client::ALL, args.messages, args.rounds),
-        Mode::Rate => rate::run(&args.only, args.messages, args.rounds),
-        Mode::Latency => latency::run(args.seconds),
+        Mode::Rate => {
+            let clients = if args.only.is_empty() { &Client::ALL[..] } else { &args.only };
+            rate::run(clients, args.layout, args.messages, args.rounds);
+        }
+        Mode::Latency => latency::run(args.layout, args.seconds),
         Mode::Memory => memory::run(args.markets, args.seconds),
     }
 }

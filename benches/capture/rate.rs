@@ -15,7 +15,7 @@ use kalshi_orderbook::{
 use super::{
     child,
     client::Client,
-    server::{self, FRAME_BYTES},
+    server::{self, FRAME_BYTES, Layout},
 };
 
 /// A close frame: 1000, all is well.
@@ -28,8 +28,10 @@ struct Figure {
     cpu: f64,
 }
 
-pub(crate) fn run(clients: &[Client], messages: usize, rounds: usize) {
-    println!("{messages} frames of {FRAME_BYTES} bytes, one connection, {rounds} rounds");
+pub(crate) fn run(clients: &[Client], layout: Layout, messages: usize, rounds: usize) {
+    println!(
+        "{messages} deltas of {FRAME_BYTES} bytes ({layout:?}), one connection, {rounds} rounds"
+    );
     let mut runs: Vec<(Client, Vec<Figure>)> = Vec::new();
     for &client in clients {
         match client.missing() {
@@ -37,7 +39,7 @@ pub(crate) fn run(clients: &[Client], messages: usize, rounds: usize) {
             Some(how) => println!("skipped: {} ({how})", client.name()),
         }
     }
-    let mut stream = server::frames(messages);
+    let mut stream = server::frames(messages, layout);
     for _ in 0..rounds {
         for (client, figures) in &mut runs {
             figures.push(measure(*client, &mut stream, messages));

@@ -12,20 +12,41 @@ use tokio_tungstenite::tungstenite::{self, WebSocket};
 pub(crate) const FRAME_BYTES: usize = 236;
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// WebSocket frames of 236 bytes with numbers from 1, ready to be written.
-pub(crate) fn frames(messages: usize) -> Vec<u8> {
+/// How the keys of a frame are ordered.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub(crate) enum Layout {
+    /// As the exchange sends them: nearly all frames are read in one quick pass
+    Exchange,
+    /// In another order, the content the same: each frame is read in the general way
+    Other,
+}
+
+/// WebSocket frames of 236 bytes with numbers from 1, ready to be written: deltas of the present
+/// wire layout. The ticker is as long as the number leaves it room.
+pub(crate) fn frames(messages: usize, layout: Layout) -> Vec<u8> {
     let mut stream = Vec::with_capacity(messages * (FRAME_BYTES + 4));
     for seq in 1..=messages {
-        let head = format!(
-            r#"{{"type":"orderbook_delta","sid":2,"seq":{seq},"msg":{{"market_ticker":"KXBENCH-26NOV22-T1","market_id":"00000000-0000-4000-8000-000000000001","price_dollars":"0.6200","delta_fp":"-2.00","side":"yes","ts_ms":1795358623000"#
-        );
-        let padding = FRAME_BYTES - head.len() - r#","x":""}}"#.len();
+        let length = FRAME_BYTES - delta(layout, seq, "").len();
+        let frame = delta(layout, seq, &format!("KX{}", "0".repeat(length - 2)));
         stream.extend_from_slice(&[0x81, 126, 0, FRAME_BYTES as u8]);
-        stream.extend_from_slice(head.as_bytes());
-        stream.extend_from_slice(format!(r#","x":"{}"}}}}"#, "0".repeat(padding)).as_bytes());
+        stream.extend_from_slice(frame.as_bytes());
     }
     assert_eq!(stream.len(), messages * (FRAME_BYTES + 4));
     stream
+}
+
+fn delta(layout: Layout, seq: usize, ticker: &str) -> String {
+    const REST: &str = r#""price_dollars":"0.6200","delta_fp":"-2.00","side":"no","ts":"2026-11-22T05:33:45Z","ts_ms":1795358623000"#;
+    let market = format!(r#""market_ticker":"{ticker}""#);
+    let id = r#""market_id":"00000000-0000-4000-8000-000000000001""#;
+    match layout {
+        Layout::Exchange => format!(
+            r#"{{"type":"orderbook_delta","sid":2,"seq":{seq},"msg":{{{market},{id},{REST}}}}}"#
+        ),
+        Layout::Other => format!(
+            r#"{{"sid":2,"seq":{seq},"type":"orderbook_delta","msg":{{{id},{market},{REST}}}}}"#
+        ),
+    }
 }
 
 /// Waits for the client, unless it ends before it comes.

@@ -129,6 +129,6 @@ fn until_closed(lines: &[Vec<u8>]) -> &[Vec<u8>] {
 }
 
 fn is_sound(folder: &Path) -> bool {
-    let proof = Archive::open(folder).and_then(|archive| verify(&archive, |_| {}));
+    let proof = Archive::open(folder).map(|archive| verify(&archive, |_| {}));
     proof.is_ok_and(|proof| !proof.is_damaged())
 }

@@ -57,7 +57,7 @@ pub(crate) struct Args {
     env: Env,
     /// WebSocket address in place of the environment's: wss://, or ws:// on this machine
     #[arg(long, value_name = "URL", env = "KALSHI_WS_URL", hide_env_values = true)]
-    ws_url: Option<WsUrl>,
+    ws_url: Option<String>,
     /// Channels to subscribe to
     #[arg(
         long,
@@ -76,8 +76,8 @@ pub(crate) struct Args {
     /// Write to the file at least this often, while the disk keeps up: what `kill -9` can cost
     #[arg(long, value_name = "MS", default_value_t = 100)]
     flush_ms: u64,
-    /// Begin a sync at least this often: with --flush-ms and the disk's own time, what a power cut
-    /// can cost
+    /// Sync the file this often; a power cut can cost this, the flush interval, and the time that
+    /// the disk takes
     #[arg(long, value_name = "MS", default_value_t = 1_000)]
     sync_ms: u64,
     /// Start a new segment after this much, in MB before compression
@@ -128,7 +128,7 @@ fn channel(name: &str) -> Result<Channel, &'static str> {
 
 pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
     start_log(common, args.debug)?;
-    let mut config = config(common, &args);
+    let mut config = config(common, &args)?;
     config.tickers = tickers::gather(&args.tickers, args.tickers_file.as_deref())?;
     // Told before a key is asked for.
     if config.tickers.is_empty() && config.channels.iter().any(Channel::takes_markets) {
@@ -220,7 +220,7 @@ async fn show(progress: Progress) {
     }
 }
 
-fn config(common: &Common, args: &Args) -> Config {
+fn config(common: &Common, args: &Args) -> Result<Config, Failure> {
     let environment = match args.env {
         Env::Prod => Environment::Prod,
         Env::Demo => Environment::Demo,
@@ -233,11 +233,14 @@ fn config(common: &Common, args: &Args) -> Config {
             channels.push(channel.clone());
         }
     }
-    Config {
+    // Not read with the other arguments: a refusal there quotes all of it, a password included.
+    let url = args.ws_url.as_deref().map(str::parse::<WsUrl>).transpose();
+    let url = url.map_err(|error| Failure::usage(format!("--ws-url: {error}")))?;
+    Ok(Config {
         channels,
         log_dir: common.log_dir.clone(),
         environment,
-        url: args.ws_url.clone().or_else(|| environment.ws_url()).unwrap_or(defaults.url),
+        url: url.or_else(|| environment.ws_url()).unwrap_or(defaults.url),
         connections: args.connections,
         queue_messages: args.queue,
         flush: Duration::from_millis(args.flush_ms),
@@ -250,7 +253,7 @@ fn config(common: &Common, args: &Args) -> Config {
         },
         tickers: Vec::new(),
         limits: defaults.limits,
-    }
+    })
 }
 
 fn start_log(common: &Common, debug: bool) -> Result<(), Failure> {

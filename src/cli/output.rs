@@ -17,11 +17,6 @@ use super::{
     stdout::Stdout,
 };
 
-/// The format asked for, else what suits where the output goes.
-pub(crate) fn format(common: &Common) -> Format {
-    common.answer_format()
-}
-
 pub(crate) fn stdout() -> BufWriter<Stdout> {
     BufWriter::new(Stdout::lock())
 }
@@ -39,7 +34,7 @@ pub(crate) fn warn(common: &Common, text: &str) {
 /// Prints rows of one kind.
 pub(crate) fn rows<R: Serialize>(common: &Common, rows: &[R]) -> Result<(), Failure> {
     let mut out = stdout();
-    match format(common) {
+    match common.answer_format() {
         Format::Json => {
             serde_json::to_writer(&mut out, rows).map_err(io::Error::from)?;
             writeln!(out)?;
@@ -141,7 +136,7 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         }
     }
     let texts = |line: Vec<(String, bool, bool)>| line.into_iter().map(|cell| cell.0).collect();
-    match format(common) {
+    match common.answer_format() {
         Format::Table => writeln!(out, "{}", table(header, lines.into_iter().map(texts)))?,
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(&mut out);

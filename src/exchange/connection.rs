@@ -142,15 +142,21 @@ async fn converse(
         match turn {
             Turn::Over => break,
             Turn::Split(text, pause) => {
-                if let Err(error) = split(&mut socket, text, pause).await {
+                let done = tokio::select! {
+                    done = split(&mut socket, text, pause) => done,
+                    () = stop.cancelled() => break,
+                };
+                if let Err(error) = done {
                     tracing::debug!(%error, "the client is gone");
                     break;
                 }
             }
             Turn::Close(code) => {
                 let frame = CloseFrame { code: code.into(), reason: "by script".into() };
-                if let Err(error) = socket.close(Some(frame)).await {
-                    tracing::debug!(%error, "the client is gone");
+                match timeout(FAREWELL, socket.close(Some(frame))).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => tracing::debug!(%error, "the client is gone"),
+                    Err(_) => tracing::debug!("the client does not take the close frame"),
                 }
                 break;
             }

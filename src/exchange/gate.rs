@@ -21,6 +21,13 @@ pub(super) enum Outgoing {
     Deafen,
 }
 
+/// How a frame goes out.
+enum Form {
+    Whole,
+    Split(Duration),
+    Fragment,
+}
+
 /// What is left of the script for one connection.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
@@ -45,8 +52,10 @@ impl Gate {
                 {
                     gate.replies.push((commands.clone(), *what));
                 }
-                Fault::Door { .. } | Fault::Whole { .. } => {}
-                Fault::Stream { .. } | Fault::Command { .. } => {}
+                Fault::Door { .. }
+                | Fault::Whole { .. }
+                | Fault::Stream { .. }
+                | Fault::Command { .. } => {}
             }
         }
         gate
@@ -77,31 +86,37 @@ impl Gate {
             !matches!(what, Damage::End(_)) && at.is_now(&frame, next, age)
         };
         let due: Vec<Damage> = self.due.extract_if(.., now).map(|(_, what)| what).collect();
-        let sid = frame.sid;
-        let (mut form, mut copies, mut swap) = (Outgoing::Text(frame.text), 1, false);
+        let (sid, mut text) = (frame.sid, frame.text);
+        let (mut form, mut copies, mut swap) = (Form::Whole, 1, false);
         let mut then = Vec::new();
         for what in due {
             match what {
                 Damage::Drop => copies = 0,
                 Damage::Repeat => copies = 2,
                 Damage::Swap => swap = self.held.is_none(),
-                Damage::Split(pause) => form = Outgoing::Split(form.into_text(), pause),
-                Damage::Fragment => form = Outgoing::Fragment(form.into_text()),
-                Damage::Decorate => form = Outgoing::Text(decorated(&form.into_text())),
-                Damage::End(_) | Damage::Say(_) | Damage::Pause(_) | Damage::Cut => {
-                    then.extend(what.of_connection());
-                }
-                Damage::Close(_) | Damage::Mute | Damage::Deafen => {
-                    then.extend(what.of_connection());
-                }
+                Damage::Split(pause) => form = Form::Split(pause),
+                Damage::Fragment => form = Form::Fragment,
+                Damage::Decorate => text = decorated(&text),
+                Damage::End(_)
+                | Damage::Say(_)
+                | Damage::Pause(_)
+                | Damage::Cut
+                | Damage::Close(_)
+                | Damage::Mute
+                | Damage::Deafen => then.extend(what.of_connection()),
             }
         }
+        let frame = match form {
+            Form::Whole => Outgoing::Text(text),
+            Form::Split(pause) => Outgoing::Split(text, pause),
+            Form::Fragment => Outgoing::Fragment(text),
+        };
         if swap && copies > 0 {
-            self.held = Some((sid, form));
+            self.held = Some((sid, frame));
         } else {
             for _ in 0..copies {
                 self.passed += 1;
-                send(form.clone());
+                send(frame.clone());
             }
             if let Some((_, late)) = self.held.take_if(|(held, _)| *held == sid) {
                 self.passed += 1;
@@ -148,19 +163,14 @@ impl Damage {
             Self::Close(code) => Outgoing::Close(code),
             Self::Mute => Outgoing::Mute,
             Self::Deafen => Outgoing::Deafen,
-            Self::Drop | Self::Repeat | Self::Swap | Self::Split(_) => return None,
-            Self::Fragment | Self::Decorate | Self::End(_) => return None,
+            Self::Drop
+            | Self::Repeat
+            | Self::Swap
+            | Self::Split(_)
+            | Self::Fragment
+            | Self::Decorate
+            | Self::End(_) => return None,
         })
-    }
-}
-
-impl Outgoing {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) | Self::Split(text, _) | Self::Fragment(text) => text,
-            Self::Say(_) | Self::Pause(_) | Self::Cut | Self::Close(_) => String::new(),
-            Self::Mute | Self::Deafen => String::new(),
-        }
     }
 }
 

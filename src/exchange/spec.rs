@@ -1,6 +1,6 @@
 //! Faults as text: `WHAT@PLACE`, such as `drop@conn=1,sid=1,seq=50`.
 
-use std::{str::FromStr, time::Duration};
+use std::{num::NonZero, str::FromStr, time::Duration};
 
 use jiff::SignedDuration;
 
@@ -18,6 +18,9 @@ at conn=N,command=N or N-M:
 at after=TIME, since the start:
   clock=TIME burst=EVENTS
 everything is counted from 1, conn may be N-M, TIME is such as 500ms or -5s";
+
+/// The furthest that the exchange's clock can be off.
+const CLOCK_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// A text that is no fault.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -66,47 +69,51 @@ impl What {
             Some((word, value)) => (word, Some(value)),
             None => (text, None),
         };
-        let given = || value.ok_or_else(|| format!("lacks a value: {word}=..."));
-        let what = match word {
-            "refuse" => Self::Door(Reception::Refuse(number(given()?)?)),
-            "hang-up" => Self::Door(Reception::HangUp),
-            "silence" => Self::Door(Reception::Silence),
-            "drop" => Self::Stream(Damage::Drop),
-            "repeat" => Self::Stream(Damage::Repeat),
-            "swap" => Self::Stream(Damage::Swap),
-            "split" => Self::Stream(Damage::Split(time(given()?)?)),
-            "fragment" => Self::Stream(Damage::Fragment),
-            "decorate" => Self::Stream(Damage::Decorate),
-            "end" => Self::Stream(Damage::End(number(given()?)?)),
-            "garbage" => Self::Stream(Damage::Say(Payload::Garbage)),
-            "not-utf8" => Self::Stream(Damage::Say(Payload::NotUtf8)),
-            "binary" => Self::Stream(Damage::Say(Payload::Binary)),
-            "unknown-type" => Self::Stream(Damage::Say(Payload::Unknown)),
-            "long" => Self::Stream(Damage::Say(Payload::Long(number(given()?)?))),
-            "pause" => Self::Stream(Damage::Pause(time(given()?)?)),
-            "cut" => Self::Stream(Damage::Cut),
-            "close" => Self::Stream(Damage::Close(number(given()?)?)),
-            "mute" => Self::Stream(Damage::Mute),
-            "deafen" => Self::Stream(Damage::Deafen),
-            "ignore" => Self::Command(Reply::Ignore),
-            "error" => Self::Command(Reply::Error { code: number(given()?)?, scoped: false }),
-            "scoped-error" => Self::Command(Reply::Error { code: number(given()?)?, scoped: true }),
-            "late" => Self::Command(Reply::Late(time(given()?)?)),
-            "clock" => {
-                let skew = i64::try_from(signed_time(given()?)?.as_millis());
-                Self::Whole(Upset::Clock(skew.map_err(|_| "is too far off")?))
+        Ok(match (word, value) {
+            ("refuse", Some(status)) => Self::Door(Reception::Refuse(number(status)?)),
+            ("hang-up", None) => Self::Door(Reception::HangUp),
+            ("silence", None) => Self::Door(Reception::Silence),
+            ("drop", None) => Self::Stream(Damage::Drop),
+            ("repeat", None) => Self::Stream(Damage::Repeat),
+            ("swap", None) => Self::Stream(Damage::Swap),
+            ("split", Some(pause)) => Self::Stream(Damage::Split(time(pause)?)),
+            ("fragment", None) => Self::Stream(Damage::Fragment),
+            ("decorate", None) => Self::Stream(Damage::Decorate),
+            ("end", Some(code)) => Self::Stream(Damage::End(number(code)?)),
+            ("garbage", None) => Self::Stream(Damage::Say(Payload::Garbage)),
+            ("not-utf8", None) => Self::Stream(Damage::Say(Payload::NotUtf8)),
+            ("binary", None) => Self::Stream(Damage::Say(Payload::Binary)),
+            ("unknown-type", None) => Self::Stream(Damage::Say(Payload::Unknown)),
+            ("long", Some(bytes)) => Self::Stream(Damage::Say(Payload::Long(number(bytes)?))),
+            ("pause", Some(length)) => Self::Stream(Damage::Pause(time(length)?)),
+            ("cut", None) => Self::Stream(Damage::Cut),
+            ("close", Some(code)) => Self::Stream(Damage::Close(number(code)?)),
+            ("mute", None) => Self::Stream(Damage::Mute),
+            ("deafen", None) => Self::Stream(Damage::Deafen),
+            ("ignore", None) => Self::Command(Reply::Ignore),
+            ("error", Some(code)) => {
+                Self::Command(Reply::Error { code: number(code)?, scoped: false })
             }
-            "burst" => Self::Whole(Upset::Burst(number(given()?)?)),
+            ("scoped-error", Some(code)) => {
+                Self::Command(Reply::Error { code: number(code)?, scoped: true })
+            }
+            ("late", Some(delay)) => Self::Command(Reply::Late(time(delay)?)),
+            ("clock", Some(skew)) => Self::Whole(Upset::Clock(clock_ms(skew)?)),
+            ("burst", Some(events)) => Self::Whole(Upset::Burst(number(events)?)),
+            (
+                "refuse" | "split" | "end" | "long" | "pause" | "close" | "error" | "scoped-error"
+                | "late" | "clock" | "burst",
+                None,
+            ) => return Err(format!("lacks a value: {word}=...")),
+            (
+                "hang-up" | "silence" | "drop" | "repeat" | "swap" | "fragment" | "decorate"
+                | "garbage" | "not-utf8" | "binary" | "unknown-type" | "cut" | "mute" | "deafen"
+                | "ignore",
+                Some(_),
+            ) => return Err(format!("has a value, but `{word}` takes none")),
             _ => return Err(format!("names no fault: `{word}`")),
-        };
-        let needless = value.is_some() && is_bare(word);
-        if needless { Err(format!("has a value, but `{word}` takes none")) } else { Ok(what) }
+        })
     }
-}
-
-/// Whether a fault takes no value.
-fn is_bare(word: &str) -> bool {
-    FAULTS.split_whitespace().any(|known| known == word)
 }
 
 enum Place {
@@ -123,10 +130,12 @@ impl Place {
             Some([("attempt", n)]) => Self::Attempts(which(n)?),
             Some([("after", t)]) => Self::Start(time(t)?),
             Some([("conn", k), ("command", n)]) => Self::Commands(which(k)?, which(n)?),
-            Some([("conn", k), ("frame", n)]) => Self::Moment(which(k)?, Moment::Frame(number(n)?)),
+            Some([("conn", k), ("frame", n)]) => {
+                Self::Moment(which(k)?, Moment::Frame(ordinal(n)?))
+            }
             Some([("conn", k), ("after", t)]) => Self::Moment(which(k)?, Moment::After(time(t)?)),
             Some([("conn", k), ("sid", sid), ("seq", seq)]) => {
-                let at = Moment::Number { sid: number(sid)?, seq: number(seq)? };
+                let at = Moment::Number { sid: ordinal(sid)?, seq: ordinal(seq)? };
                 Self::Moment(which(k)?, at)
             }
             _ => return Err(format!("names no place: `{text}`")),
@@ -136,7 +145,16 @@ impl Place {
 
 fn which(text: &str) -> Result<Which, String> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
-    Ok(number(first)?..=number(last)?)
+    let [first, last] = [first, last].map(number::<NonZero<u32>>);
+    let (first, last) = (first?, last?);
+    if first > last {
+        return Err(format!("ends before it begins: `{text}`"));
+    }
+    Ok(first.get()..=last.get())
+}
+
+fn ordinal(text: &str) -> Result<u64, String> {
+    number::<NonZero<u64>>(text).map(NonZero::get)
 }
 
 fn number<T: FromStr>(text: &str) -> Result<T, String> {
@@ -145,6 +163,12 @@ fn number<T: FromStr>(text: &str) -> Result<T, String> {
 
 fn time(text: &str) -> Result<Duration, String> {
     signed_time(text)?.try_into().map_err(|_| format!("has a time below zero: `{text}`"))
+}
+
+fn clock_ms(text: &str) -> Result<i64, String> {
+    let skew = signed_time(text)?;
+    let known = i64::try_from(skew.as_millis()).ok().filter(|_| skew.unsigned_abs() <= CLOCK_MAX);
+    known.ok_or_else(|| format!("has a clock that is off by more than ten years: `{text}`"))
 }
 
 fn signed_time(text: &str) -> Result<SignedDuration, String> {
@@ -217,6 +241,14 @@ mod tests {
             ("cut@conn=1,after=-5s", "below zero"),
             ("cut@conn=1", "names no place: `conn=1`"),
             ("refuse=503@attempt=x", "no such number: `x`"),
+            ("refuse=503@attempt=5-2", "ends before it begins: `5-2`"),
+            ("refuse=503@attempt=0-2", "no such number: `0`"),
+            ("cut@conn=0,frame=1", "no such number: `0`"),
+            ("cut@conn=1,frame=0", "no such number: `0`"),
+            ("drop@conn=1,sid=1,seq=0", "no such number: `0`"),
+            ("ignore@conn=1,command=0", "no such number: `0`"),
+            ("clock=9999999999999s@after=1s", "more than ten years"),
+            ("clock=-9223372036854775808s@after=1s", "more than ten years"),
         ] {
             let error = text.parse::<Fault>().unwrap_err().to_string();
             assert!(error.contains(problem) && error.contains("hang-up silence"), "{error}");

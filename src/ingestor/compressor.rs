@@ -45,10 +45,16 @@ impl Compressor {
     /// Waits for the last segment of this recorder and says where all of them lie. The sender must
     /// be gone.
     pub(super) fn finish(self) -> Vec<PathBuf> {
-        match self {
-            Self::Running(thread) => thread.join().unwrap_or_default(),
+        let files = match self {
+            Self::Running(thread) => thread.join().unwrap_or_else(|_| {
+                tracing::warn!("the compressor panicked: segments stay sealed and are not listed");
+                Vec::new()
+            }),
             Self::Off(sealed) => sealed.into_iter().collect(),
-        }
+        };
+        // What another recorder was compressing may have moved on since.
+        let now = |path: PathBuf| if path.exists() { path } else { compressed_or_kept(path) };
+        files.into_iter().map(now).collect()
     }
 }
 

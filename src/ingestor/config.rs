@@ -62,11 +62,12 @@ pub struct WsUrl {
     path_start: usize,
 }
 
-/// An address that no signed request goes to.
+/// An address that no signed request goes to. Of the address, which may hold a password or a
+/// token, only scheme and host are told.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{url}` {problem}")]
+#[error("{place} {problem}")]
 pub struct UrlError {
-    url: String,
+    place: String,
     problem: &'static str,
 }
 
@@ -101,18 +102,23 @@ impl FromStr for WsUrl {
     type Err = UrlError;
 
     fn from_str(text: &str) -> Result<Self, UrlError> {
-        let refuse = |problem| Err(UrlError { url: text.to_owned(), problem });
+        const NO_ADDRESS: &str = "is not a WebSocket address (wss://host/path)";
         let Some((scheme, rest)) = text.split_once("://") else {
-            return refuse("is not a WebSocket address (wss://host/path)");
+            return Err(UrlError { place: "this".to_owned(), problem: NO_ADDRESS });
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-        if authority.contains('@') {
-            return refuse("holds a user name or password");
-        }
-        let host = match authority.strip_prefix('[') {
-            Some(v6) => v6.split(']').next().unwrap_or(v6),
-            None => authority.split(':').next().unwrap_or(authority),
+        let (user, place) = match authority.rsplit_once('@') {
+            Some((user, place)) => (Some(user), place),
+            None => (None, authority),
         };
+        let host = match place.strip_prefix('[') {
+            Some(v6) => v6.split(']').next().unwrap_or(v6),
+            None => place.split(':').next().unwrap_or(place),
+        };
+        let refuse = |problem| Err(UrlError { place: format!("`{scheme}://{host}`"), problem });
+        if user.is_some() {
+            return refuse("is given with a user name or password");
+        }
         if host.is_empty() {
             return refuse("names no host");
         }
@@ -121,7 +127,7 @@ impl FromStr for WsUrl {
             "wss" => {}
             "ws" if local => {}
             "ws" => return refuse("would send signed requests in the clear; use wss://"),
-            _ => return refuse("is not a WebSocket address (wss://host/path)"),
+            _ => return refuse(NO_ADDRESS),
         }
         let path_start = scheme.len() + "://".len() + authority.len();
         Ok(Self { text: text.to_owned(), path_start })
@@ -315,6 +321,22 @@ mod tests {
         }
         assert_eq!(Environment::Prod.ws_url(), Some(Config::default().url));
         assert!(Environment::Demo.ws_url().is_some());
+    }
+
+    #[test]
+    fn of_a_refused_address_neither_password_nor_token_is_told() {
+        for (url, told) in [
+            ("wss://me:SECRET@example.com/x", "`wss://example.com` is given with a user name"),
+            ("wss://SECRET@[::1]:80/x", "`wss://::1` is given with a user name"),
+            ("ws://example.com/SECRET?token=SECRET", "`ws://example.com` would send"),
+            ("https://example.com:80/?SECRET", "`https://example.com` is not a WebSocket"),
+            ("example.com?token=SECRET", "this is not a WebSocket"),
+        ] {
+            let error = url.parse::<WsUrl>().unwrap_err();
+            let (display, debug) = (error.to_string(), format!("{error:?}"));
+            assert!(display.starts_with(told), "{display}");
+            assert!(!display.contains("SECRET") && !debug.contains("SECRET"), "{debug}");
+        }
     }
 
     #[test]

@@ -36,7 +36,10 @@ pub enum Error {
         reason: String,
     },
     /// The recording ended before any connection was made.
-    #[error("no connection was made{}", cause.as_ref().map(|c| format!(": {c}")).unwrap_or_default())]
+    #[error(
+        "no connection was made{}",
+        cause.as_ref().map(|c| format!(": {c}")).unwrap_or_default()
+    )]
     NeverConnected {
         /// The last refusal.
         cause: Option<String>,
@@ -54,12 +57,21 @@ pub enum Error {
         /// Messages that were received and could not be written.
         lost_messages: u64,
     },
-    /// The logger thread cannot be started.
-    #[error("start the logger thread")]
+    /// The next segment of the tape cannot be begun.
+    #[error("begin the next segment of the tape")]
+    NextSegment {
+        /// The file and the reason.
+        #[source]
+        source: tape::Error,
+        /// Messages that were received and could not be written.
+        lost_messages: u64,
+    },
+    /// A thread that writes the tape cannot be started.
+    #[error("start a thread that writes the tape")]
     Thread(#[source] io::Error),
-    /// The logger thread panicked.
-    #[error("the logger thread panicked")]
-    Logger,
+    /// A thread that writes the tape panicked; its name.
+    #[error("the {0} thread panicked")]
+    Panicked(&'static str),
     /// The logger ended while workers still had messages.
     #[error("the logger thread ended early")]
     LoggerGone,
@@ -74,7 +86,9 @@ pub enum Error {
 impl Error {
     /// The same, with what it cost.
     pub(super) fn with_lost(mut self, messages: u64) -> Self {
-        if let Self::Tape { lost_messages, .. } = &mut self {
+        if let Self::Tape { lost_messages, .. } | Self::NextSegment { lost_messages, .. } =
+            &mut self
+        {
             *lost_messages = messages;
         }
         self
@@ -130,9 +144,13 @@ impl Error {
                  may not have reached the disk; {lost_messages} messages that were received after \
                  those are lost"
             )),
+            Self::NextSegment { lost_messages, .. } => Some(format!(
+                "what was written before is in the segments before it; {lost_messages} messages \
+                 that were received after it are lost"
+            )),
             Self::Setting { .. }
             | Self::Thread(_)
-            | Self::Logger
+            | Self::Panicked(_)
             | Self::LoggerGone
             | Self::Random
             | Self::Worker(_) => None,

@@ -1,8 +1,9 @@
 //! The live recorder: signed WebSockets in, the tape out.
 //!
 //! Each worker task owns one connection and a session, which holds every decision and does no I/O.
-//! Workers turn frames into ready lines and hand them over in batches; one logger thread writes them. The queue between is bounded: when it is full the sockets are not read, the
-//! exchange feels it through TCP, and the stall is written down. Nothing is dropped.
+//! Workers turn frames into ready lines and hand them over in batches; one logger thread writes
+//! them. The queue between is bounded: when it is full the sockets are not read, the exchange feels
+//! it through TCP, and the stall is written down. Nothing is dropped.
 //!
 //! Stopping goes one way only: cancel, each worker takes what its socket still holds and drops its
 //! end of the queue, the logger drains, seals the segment, and is joined.

@@ -26,10 +26,19 @@ pub(super) struct Full {
     pub(super) next: Option<SegmentSync>,
 }
 
+/// Why the thread ended early, and what it had brought to the disk until then.
+struct Unsynced {
+    source: tape::Error,
+    /// Lines of the open segment.
+    whole_lines: u64,
+    /// Lines of the sealed segments before it.
+    sealed_lines: u64,
+}
+
 /// The thread and the way to it.
 pub(super) struct Syncer {
     full: SyncSender<Full>,
-    thread: JoinHandle<Result<(), Error>>,
+    thread: JoinHandle<Result<(), Unsynced>>,
 }
 
 impl Syncer {
@@ -56,13 +65,18 @@ impl Syncer {
         self.full.send(full).is_ok()
     }
 
-    /// Waits until everything handed over is sealed and the rest synced.
+    /// Waits until everything handed over is sealed and the rest synced. The logger has appended
+    /// `lines` in all.
     ///
     /// # Errors
     /// [`Error::Tape`] with the last line that is known to be on the disk.
-    pub(super) fn finish(self) -> Result<(), Error> {
+    pub(super) fn finish(self, lines: u64) -> Result<(), Error> {
         drop(self.full);
-        self.thread.join().map_err(|_| Error::Logger)?
+        let ended = self.thread.join().map_err(|_| Error::Panicked("syncer"))?;
+        ended.map_err(|Unsynced { source, whole_lines, sealed_lines }| {
+            let unsynced_lines = lines.saturating_sub(sealed_lines).saturating_sub(whole_lines);
+            Error::Tape { source, whole_lines, unsynced_lines, lost_messages: 0 }
+        })
     }
 }
 
@@ -71,43 +85,44 @@ fn run(
     interval: Duration,
     full: &Receiver<Full>,
     sealed: &Sender<PathBuf>,
-) -> Result<(), Error> {
+) -> Result<(), Unsynced> {
     let interval = interval.max(Duration::from_millis(1));
     let mut synced = Instant::now();
+    let mut sealed_lines = 0;
     loop {
         match full.recv_timeout(interval.saturating_sub(synced.elapsed())) {
             Ok(full) => {
-                let path = open
+                let (path, lines) = open
                     .sync_folders()
                     .and_then(|()| seal(full.writer, full.recv_ns, full.next.is_none()))
-                    .map_err(|source| unsynced(source, &open))?;
+                    .map_err(|source| unsynced(source, &open, sealed_lines))?;
+                sealed_lines += lines;
                 // Where the compressor has panicked, the segment stays as it is.
                 drop(sealed.send(path));
                 let Some(next) = full.next else { return Ok(()) };
                 open = next;
             }
             Err(RecvTimeoutError::Timeout) => {
-                sync(&mut open)?;
+                sync(&mut open, sealed_lines)?;
                 synced = Instant::now();
             }
             // The logger cannot write; what it wrote before is kept.
-            Err(RecvTimeoutError::Disconnected) => return sync(&mut open),
+            Err(RecvTimeoutError::Disconnected) => return sync(&mut open, sealed_lines),
         }
     }
 }
 
-fn sync(open: &mut SegmentSync) -> Result<(), Error> {
-    open.sync().map_err(|source| unsynced(source, open))
+fn sync(open: &mut SegmentSync, sealed_lines: u64) -> Result<(), Unsynced> {
+    open.sync().map_err(|source| unsynced(source, open, sealed_lines))
 }
 
-fn seal(writer: SegmentWriter, recv_ns: i64, last: bool) -> Result<PathBuf, tape::Error> {
+/// Where it is sealed, and how many lines it has before the closing one.
+fn seal(writer: SegmentWriter, recv_ns: i64, last: bool) -> Result<(PathBuf, u64), tape::Error> {
     let (path, seal) = if last { writer.seal_last(recv_ns) } else { writer.seal(recv_ns) }?;
     tracing::debug!(path = %path.display(), lines = seal.lines, "segment sealed");
-    Ok(path)
+    Ok((path, seal.lines))
 }
 
-fn unsynced(source: tape::Error, open: &SegmentSync) -> Error {
-    let whole_lines = open.synced_lines();
-    let unsynced_lines = open.appended_lines().saturating_sub(whole_lines);
-    Error::Tape { source, whole_lines, unsynced_lines, lost_messages: 0 }
+fn unsynced(source: tape::Error, open: &SegmentSync, sealed_lines: u64) -> Unsynced {
+    Unsynced { source, whole_lines: open.synced_lines(), sealed_lines }
 }

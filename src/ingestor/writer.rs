@@ -1,4 +1,4 @@
-//! The logger: one thread, the only code that writes what is recorded.
+//! The logger: one thread, the only code that writes what was received.
 //!
 //! It gathers batches until the flush interval is over or enough is there, writes them in one go,
 //! and begins a new segment when one is large or old. Whatever waits for the disk is left to the
@@ -57,7 +57,7 @@ impl Logger {
     /// Waits for the end and says how it was.
     pub(super) async fn join(self) -> Result<Written, Error> {
         self.ended.cancelled().await;
-        self.thread.join().map_err(|_| Error::Logger)?
+        self.thread.join().map_err(|_| Error::Panicked("logger"))?
     }
 }
 
@@ -71,19 +71,7 @@ pub(super) fn spawn(
     queue: Receiver,
     stats: Arc<Stats>,
 ) -> Result<Logger, Error> {
-    let mut log = Log {
-        folder: config.log_dir.clone(),
-        session: session.to_owned(),
-        environment: config.environment.as_str(),
-        config: serde_json::value::to_raw_value(&config.describe()).unwrap_or_default(),
-        host: hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
-        clock: Clock::start(),
-        flush: config.flush,
-        segment_bytes: config.segment_bytes,
-        segment_age: config.segment_age,
-        written: Written::default(),
-        stats,
-    };
+    let mut log = Log::new(config, session, stats);
     let (segment, mut sync) = log.open_segment().map_err(|source| failed(source, 0))?;
     sync.sync().map_err(|source| failed(source, 0))?;
     let (compressor, sealed) = Compressor::start(config).map_err(Error::Thread)?;
@@ -96,7 +84,7 @@ pub(super) fn spawn(
             let _ended = guard;
             let recorded = log.run(queue, segment, &syncer);
             // Waited for in any case. The first cause is the one that is told.
-            let synced = syncer.finish();
+            let synced = syncer.finish(log.lines);
             log.written.files = compressor.finish();
             recorded.and(synced)?;
             Ok(log.written)
@@ -112,6 +100,10 @@ struct Log {
     config: Box<RawValue>,
     host: String,
     clock: Clock,
+    /// When the newest segment starts.
+    start_ns: i64,
+    /// Lines appended, over all segments.
+    lines: u64,
     flush: Duration,
     segment_bytes: u64,
     segment_age: Duration,
@@ -132,6 +124,24 @@ struct Segment {
 }
 
 impl Log {
+    fn new(config: &Config, session: &str, stats: Arc<Stats>) -> Self {
+        Self {
+            folder: config.log_dir.clone(),
+            session: session.to_owned(),
+            environment: config.environment.as_str(),
+            config: serde_json::value::to_raw_value(&config.describe()).unwrap_or_default(),
+            host: hostname::get().map(|h| h.to_string_lossy().into_owned()).unwrap_or_default(),
+            clock: Clock::start(),
+            start_ns: i64::MIN,
+            lines: 0,
+            flush: config.flush,
+            segment_bytes: config.segment_bytes,
+            segment_age: config.segment_age,
+            written: Written::default(),
+            stats,
+        }
+    }
+
     /// Writes what comes until no worker is left or the syncer has failed. The queue ends with it,
     /// so that workers do not wait for one that has no reader.
     fn run(&mut self, queue: Receiver, mut segment: Segment, syncer: &Syncer) -> Result<(), Error> {
@@ -161,8 +171,14 @@ impl Log {
                 syncer.seal(self.full(segment, None));
                 return Ok(());
             } else if full || segment.born.elapsed() >= self.segment_age {
-                let lines = segment.writer.lines();
-                let (next, sync) = self.open_segment().map_err(|source| failed(source, lines))?;
+                let (next, sync) = match self.open_segment() {
+                    Ok(opened) => opened,
+                    Err(source) => {
+                        // What is full is whole, and the session ends with it.
+                        syncer.seal(self.full(segment, None));
+                        return Err(Error::NextSegment { source, lost_messages: 0 });
+                    }
+                };
                 let old = std::mem::replace(&mut segment, next);
                 syncer.seal(self.full(old, Some(sync)))
             } else {
@@ -184,6 +200,7 @@ impl Log {
             .writer
             .append(&batch.bytes, batch.lines, batch.frames)
             .map_err(|source| failed(source, segment.writer.lines()))?;
+        self.lines += batch.lines;
         self.stats.written.fetch_add(batch.frames, Relaxed);
         self.stats.rejected.fetch_add(batch.rejected, Relaxed);
         self.written.bytes += batch.bytes.len() as u64;
@@ -194,9 +211,11 @@ impl Log {
     fn open_segment(&mut self) -> Result<(Segment, SegmentSync), tape::Error> {
         let now = Instant::now();
         // A new look at the wall clock: over months, and over a machine's sleep, names stay true.
-        let before = self.clock.ns(now);
+        // Where it was set back, they still are in the order of their segments.
+        let before = self.clock.ns(now).max(self.start_ns);
         self.clock = Clock::start();
         let recv_ns = self.clock.ns(now).max(before);
+        self.start_ns = recv_ns;
         let number = u32::try_from(self.written.segments).unwrap_or(u32::MAX);
         let stamp = Stamp { start_ns: recv_ns, session: self.session.clone(), number };
         let mut writer = SegmentWriter::create(&self.folder, &stamp)?;
@@ -212,6 +231,7 @@ impl Log {
         };
         write_event(&mut line, recv_ns, None, &Event::Session(info));
         writer.append(&line, 1, 0)?;
+        self.lines += 1;
         self.written.segments += 1;
         self.written.bytes += line.len() as u64;
         let sync = writer.syncer();
@@ -226,4 +246,62 @@ impl Log {
 /// How many messages that costs is known when the workers have ended.
 fn failed(source: tape::Error, whole_lines: u64) -> Error {
     Error::Tape { source, whole_lines, unsynced_lines: 0, lost_messages: 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::{
+        ingestor::{config::Compression, queue},
+        tape::{Archive, SegmentState, verify},
+    };
+
+    const SESSION: &str = "3f9a1c07be52";
+
+    fn config(folder: &tempfile::TempDir) -> Config {
+        let log_dir = folder.path().to_owned();
+        Config { log_dir, segment_bytes: 1, compression: Compression::None, ..Config::default() }
+    }
+
+    #[test]
+    fn names_keep_the_order_of_segments_when_the_clock_is_set_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = Log::new(&config(&folder), SESSION, Arc::default());
+        let newest: Timestamp = "2096-10-02T07:06:40Z".parse().unwrap();
+        log.start_ns = i64::try_from(newest.as_nanosecond()).unwrap();
+        for _ in 0..3 {
+            log.open_segment().unwrap();
+        }
+        let segments = Archive::open(folder.path()).unwrap().segments;
+        let stems: Vec<_> = segments.iter().map(|segment| segment.stem()).collect();
+        let expected = [0, 1, 2].map(|n| format!("20961002T070640Z-{SESSION}-000{n}"));
+        assert_eq!(stems, expected);
+    }
+
+    #[tokio::test]
+    async fn a_segment_is_sealed_also_where_the_next_cannot_be_begun() {
+        let folder = tempfile::tempdir().unwrap();
+        // The names that the next one could have are taken.
+        let now = Timestamp::now();
+        for second in -1..120 {
+            let start = now + SignedDuration::from_secs(second);
+            let start_ns = i64::try_from(start.as_nanosecond()).unwrap();
+            let stamp = Stamp { start_ns, session: SESSION.to_owned(), number: 1 };
+            SegmentWriter::create(folder.path(), &stamp).unwrap();
+        }
+        let (sender, batches) = queue::bounded(10);
+        let logger = spawn(&config(&folder), SESSION, batches, Arc::default()).unwrap();
+        let mut batch = sender.empty();
+        batch.bytes.extend_from_slice(b"{\"recv_ns\":0,\"conn\":1,\"frame\":{}}\n");
+        (batch.lines, batch.frames, batch.messages) = (1, 1, 1);
+        // It may have been found full before this is sent.
+        drop(sender.send(batch).await);
+        let error = logger.join().await.unwrap_err();
+        assert!(matches!(error, Error::NextSegment { .. }), "{error:?}");
+        let proof = verify(&Archive::open(folder.path()).unwrap(), |_| {});
+        let first = proof.segments.first().unwrap();
+        assert_eq!(first.state, SegmentState::Proven, "{first:?}");
+    }
 }

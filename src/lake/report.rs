@@ -157,7 +157,8 @@ impl SegmentReport {
 pub struct LoadReport {
     /// File by file, in the order of their names.
     pub segments: Vec<SegmentReport>,
-    /// Files that are no recordings by their name; not read.
+    /// What was not read: files that are no recordings by their name, and what cannot be looked
+    /// into.
     pub foreign: Vec<PathBuf>,
     /// Files that had been loaded before; not read again.
     pub known: Vec<PathBuf>,

@@ -16,7 +16,8 @@ pub struct Archive {
     pub folder: PathBuf,
     /// What can be read.
     pub segments: Vec<Segment>,
-    /// Files that are no segments by their name, left alone.
+    /// What is left alone: files that are no segments by their name, and what cannot be looked
+    /// into.
     pub foreign: Vec<PathBuf>,
 }
 
@@ -114,7 +115,7 @@ impl Archive {
         for _ in 1..LISTINGS_MAX {
             let again = Listing::of(folder)?;
             let settled = again.segments.keys().eq(listing.segments.keys());
-            listing.renew(again)?;
+            listing.renew(again);
             if settled {
                 break;
             }
@@ -135,7 +136,7 @@ impl Archive {
 }
 
 /// So often a folder is listed until two listings agree.
-const LISTINGS_MAX: usize = 5;
+const LISTINGS_MAX: usize = 50;
 
 /// What one walk through a folder sees.
 #[derive(Default)]
@@ -159,22 +160,23 @@ impl Listing {
                 continue;
             }
             match fs::metadata(&path) {
-                Ok(status) if status.is_dir() => {
-                    let real = fs::canonicalize(&path);
-                    if !listed.insert(real.map_err(|e| Error::folder("look into", &path, e))?) {
-                        continue;
+                Ok(status) if status.is_dir() => match entries(&path, &mut listed) {
+                    Ok(entries) => {
+                        for entry in entries {
+                            if entry.is_symlink() { &mut linked } else { &mut pending }.push(entry);
+                        }
                     }
-                    for entry in fs::read_dir(&path).map_err(|e| Error::folder("list", &path, e))? {
-                        let entry = entry.map_err(|e| Error::folder("list", &path, e))?.path();
-                        if entry.is_symlink() { &mut linked } else { &mut pending }.push(entry);
-                    }
-                }
+                    // Such as `lost+found`: the others are no worse for it.
+                    Err(_) if inside => listing.foreign.push(path),
+                    Err(error) => return Err(error),
+                },
                 // A pipe that nobody writes to would be waited for without end.
                 Ok(status) if !status.is_file() => listing.foreign.push(path),
                 Ok(status) => listing.add(path, status.len()),
                 // A link to nowhere has not moved, it is broken: opening it will say so.
                 Err(_) if path.is_symlink() => listing.add(path, 0),
-                Err(e) if e.kind() == ErrorKind::NotFound => listing.add_moved(path)?,
+                Err(e) if e.kind() == ErrorKind::NotFound => listing.add_moved(path),
+                Err(_) if inside => listing.foreign.push(path),
                 Err(e) => return Err(Error::folder("look into", &path, e)),
             }
         }
@@ -195,24 +197,20 @@ impl Listing {
 
     /// Adds a segment that was sealed or compressed since it was listed; one that was removed, and
     /// other files, are no longer there.
-    fn add_moved(&mut self, path: PathBuf) -> Result<(), Error> {
-        let Some(layout) = Segment::layout_of(&path) else { return Ok(()) };
+    fn add_moved(&mut self, path: PathBuf) {
+        let Some(layout) = Segment::layout_of(&path) else { return };
         let listed = Segment { path, layout, bytes: 0 };
         for path in listed.later_paths() {
             match fs::metadata(&path) {
-                Ok(status) => {
-                    self.add(path, status.len());
-                    break;
-                }
+                Ok(status) => return self.add(path, status.len()),
                 Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(e) => return Err(Error::folder("look into", &path, e)),
+                Err(_) => return self.foreign.push(path),
             }
         }
-        Ok(())
     }
 
     /// Takes a later walk's place, and keeps what that one missed and is still there.
-    fn renew(&mut self, later: Self) -> Result<(), Error> {
+    fn renew(&mut self, later: Self) {
         let before = std::mem::replace(self, later);
         for (key, segment) in before.segments {
             if self.segments.contains_key(&key) {
@@ -220,11 +218,20 @@ impl Listing {
             }
             match fs::metadata(&segment.path) {
                 Ok(status) => self.add(segment.path, status.len()),
-                Err(_) => self.add_moved(segment.path)?,
+                Err(_) => self.add_moved(segment.path),
             }
         }
-        Ok(())
     }
+}
+
+/// What a folder holds; nothing where it was listed before, under another name.
+fn entries(folder: &Path, listed: &mut HashSet<PathBuf>) -> Result<Vec<PathBuf>, Error> {
+    let real = fs::canonicalize(folder).map_err(|e| Error::folder("look into", folder, e))?;
+    if !listed.insert(real) {
+        return Ok(Vec::new());
+    }
+    let fail = |e| Error::folder("list", folder, e);
+    fs::read_dir(folder).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
 }
 
 fn split_name(path: &Path) -> Option<(String, Layout)> {
@@ -287,7 +294,7 @@ mod tests {
             fs::rename(at(from), at(to)).unwrap();
         }
         fs::remove_file(at("d.jsonl")).unwrap();
-        listing.renew(Listing::default()).unwrap();
+        listing.renew(Listing::default());
         let found: Vec<_> = listing.segments.values().map(|s| (s.stem(), s.layout)).collect();
         assert_eq!(
             found,
@@ -339,6 +346,24 @@ mod tests {
         symlink(at("day/a.jsonl"), at("c.jsonl")).unwrap();
         let archive = Archive::open(folder.path()).unwrap();
         assert_eq!(names(&archive), ["c.jsonl", "day/a.jsonl", "elsewhere/b.jsonl"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_cannot_be_looked_into_costs_no_other_segment() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        fs::write(at("a.jsonl"), "").unwrap();
+        // Nobody may look at a path this long, not even who may look at all else.
+        let deep = vec!["d".repeat(200); 12].join("/");
+        for top in ["b", "c"] {
+            fs::create_dir_all(at(top).join(&deep)).unwrap();
+        }
+        let below = at("b").join(&deep).join("c");
+        fs::rename(at("c"), &below).unwrap();
+        let archive = Archive::open(folder.path()).unwrap();
+        assert_eq!(names(&archive), ["a.jsonl"]);
+        assert!(matches!(&*archive.foreign, [path] if path.starts_with(below)), "{archive:?}");
     }
 
     #[cfg(unix)]

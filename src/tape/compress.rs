@@ -4,6 +4,7 @@ use std::{
     fs::{self, File, TryLockError},
     io::{self, BufReader, ErrorKind, Read, Seek},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use super::{
@@ -13,6 +14,8 @@ use super::{
 };
 
 const LEVEL: i32 = 3;
+/// Where nothing else tells, a partial copy that was not written to for so long is a dead one's.
+const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Compresses `X.sealed.jsonl` to `X.jsonl.zst` and removes it, after the copy was read back and
 /// its digest found equal to the seal's. Interrupted at any point, one whole file remains, and the
@@ -50,9 +53,9 @@ pub fn compress(sealed: &Path) -> Result<PathBuf, Error> {
 
 /// The name of `X.sealed.jsonl` with another ending.
 pub(super) fn sibling(sealed: &Path, ending: &str) -> PathBuf {
-    let name = sealed.to_string_lossy();
+    let name = sealed.file_name().unwrap_or_default().to_string_lossy();
     let stem = name.strip_suffix(".sealed.jsonl").unwrap_or(&name);
-    PathBuf::from(format!("{stem}{ending}"))
+    sealed.with_file_name(format!("{stem}{ending}"))
 }
 
 /// Keeps two recorders in one folder from compressing the same segment at once.
@@ -60,7 +63,7 @@ enum Claim {
     /// By a lock on the sealed file, which ends with the process: a partial copy is a dead one's.
     Lock,
     /// Where the file system has no locks, by who creates the copy's file: one that is there may be
-    /// somebody's.
+    /// somebody's, unless it is old.
     FirstCome,
 }
 
@@ -85,9 +88,11 @@ fn make_copy(
     target: &Path,
     seal: &Seal,
 ) -> io::Result<()> {
-    if let Claim::Lock = claim
-        && partial.exists()
-    {
+    let dead = match claim {
+        Claim::Lock => partial.exists(),
+        Claim::FirstCome => is_old(partial),
+    };
+    if dead {
         fs::remove_file(partial)?;
     }
     let copy = File::create_new(partial)?;
@@ -100,6 +105,11 @@ fn make_copy(
         tracing::debug!(%left, path = %partial.display(), "partial copy not removed");
     }
     done
+}
+
+fn is_old(partial: &Path) -> bool {
+    let written = fs::metadata(partial).and_then(|status| status.modified());
+    written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DEAD_AFTER))
 }
 
 fn write_copy(mut source: &File, copy: File) -> io::Result<()> {
@@ -192,6 +202,33 @@ mod tests {
             assert_eq!(kept, bytes.len() == copy.len(), "a sound copy is not made again");
             fs::remove_file(&target).unwrap();
         }
+    }
+
+    #[test]
+    fn without_locks_a_copy_that_was_begun_long_ago_is_begun_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = sealed(folder.path());
+        let [target, partial] = [".jsonl.zst", ".jsonl.zst.tmp"].map(|end| sibling(&path, end));
+        let source = File::open(&path).unwrap();
+        let seal = Seal::read(&source).unwrap();
+        let copy = || make_copy(&source, &Claim::FirstCome, &partial, &target, &seal);
+        fs::write(&partial, "half").unwrap();
+        assert_eq!(copy().unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&partial).unwrap(), "half");
+        let begun = fs::metadata(&partial).unwrap().modified().unwrap() - 2 * DEAD_AFTER;
+        File::options().write(true).open(&partial).unwrap().set_modified(begun).unwrap();
+        copy().unwrap();
+        check_copy(&target, &seal).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_whose_name_is_not_utf8_stays_as_it_is_named() {
+        use std::os::unix::ffi::OsStrExt;
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join(std::ffi::OsStr::from_bytes(b"\xff"));
+        let compressed = compress(&sealed(&folder)).unwrap();
+        assert!(compressed.starts_with(&folder) && compressed.exists(), "{compressed:?}");
     }
 
     #[cfg(unix)]

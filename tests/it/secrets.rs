@@ -47,7 +47,14 @@ fn a_key_in_the_wrong_place_is_not_printed() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(!text.contains("SECRET") && !text.contains("xxxx"), "{text}");
     }
-    for args in [["ingest", key], ["ingest", "--tickers-file=.env"], ["--ws-url", key]] {
+    let url = "wss://me:SECRET@localhost/?token=SECRET";
+    for args in [
+        ["ingest", key],
+        ["ingest", "--tickers-file=.env"],
+        ["--ws-url", key],
+        ["--ws-url", url],
+        ["--ws-url", "MIISECRET"],
+    ] {
         std::fs::write(folder.path().join(".env"), format!("# {KEY}\n")).unwrap();
         let output = kalshi(folder.path()).args(args).output().unwrap();
         let text = printed(&output);

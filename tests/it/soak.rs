@@ -136,7 +136,7 @@ async fn under_trouble_memory_is_flat_and_nothing_is_missing_undeclared() {
     let archive = Archive::open(folder.path().join("logs")).unwrap();
     assert!(archive.segments.iter().all(|segment| segment.layout == Layout::Compressed));
     assert!(archive.segments.len() as u64 > seconds / 10, "{} segments", archive.segments.len());
-    let proof = verify(&archive, |_| {}).unwrap();
+    let proof = verify(&archive, |_| {});
     assert!(!proof.is_damaged(), "{:?} {:?}", proof.missing, proof.holes);
     assert!(proof.unended.is_empty(), "{:?}", proof.unended);
     assert!(proof.holes.iter().all(|hole| hole.found && hole.declared), "{:?}", proof.holes);

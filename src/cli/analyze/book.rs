@@ -45,7 +45,7 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
     };
     let depth = args.depth.unwrap_or(usize::MAX);
     let mut out = output::stdout();
-    match output::format(common) {
+    match common.answer_format() {
         Format::Json => {
             serde_json::to_writer(&mut out, &json(&book, depth)).map_err(std::io::Error::from)?;
             writeln!(out)?;

@@ -29,7 +29,7 @@ pub(crate) fn load(common: &Common) -> Result<Analyzer, Failure> {
         }
     }
     for path in &report.foreign {
-        output::warn(common, &format!("not a recording, left alone: {}", path.display()));
+        output::warn(common, &format!("not read, unreadable or no recording: {}", path.display()));
     }
     for path in &report.known {
         output::warn(

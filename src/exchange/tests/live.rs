@@ -168,6 +168,23 @@ async fn a_client_that_does_not_read_loses_its_subscription_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn stopping_does_not_wait_for_the_script() {
+    for fault in ["split=1h@conn=1,frame=1", "pause=1h@conn=1,frame=1", "mute@conn=1,frame=1"] {
+        let faults = vec![fault.parse().unwrap()];
+        let exchange = start(ExchangeConfig { faults, ..Default::default() }).await;
+        let mut client = Client::connect(&exchange).await.unwrap();
+        client.say(SUBSCRIBE).await;
+        while exchange.commands().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // The frame that the script waits for is the answer.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        let stopped = tokio::time::timeout(Duration::from_secs(5), exchange.stop()).await;
+        assert!(stopped.is_ok(), "{fault}");
+    }
+}
+
+#[tokio::test]
 async fn stopping_does_not_wait_for_a_client_that_does_not_read() {
     let config = ExchangeConfig { rate: 30_000, outbox_frames: 10_000, ..Default::default() };
     let exchange = start(config).await;

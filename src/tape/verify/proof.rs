@@ -16,7 +16,7 @@ pub struct Proof {
     /// Sessions whose last segment is not their end. No damage: later segments may still be
     /// written, or they were removed, or the recorder did not yet mark the end.
     pub unended: Vec<String>,
-    /// Files that are no segments by their name.
+    /// What was not read: files that are no segments by their name, and what cannot be looked into.
     pub foreign_files: Vec<PathBuf>,
 }
 
@@ -84,8 +84,8 @@ pub struct Hole {
 
 impl Proof {
     /// Whether anything is wrong that the recorder did not itself declare: a digest, a count, an
-    /// unreadable line, a segment that is missing or there twice, or a hole found and not declared (or the reverse) in a
-    /// recording that declares its holes.
+    /// unreadable line, a segment that is missing or there twice, or a hole found and not declared
+    /// (or the reverse) in a recording that declares its holes.
     #[must_use]
     pub fn is_damaged(&self) -> bool {
         !self.missing.is_empty()

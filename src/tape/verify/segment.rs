@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _};
 
 use super::{SegmentProof, SegmentState, walk::Walk};
-use crate::protocol::Header;
+use crate::protocol::{Header, Message};
 use crate::tape::{Body, Event, Layout, Record, Seal, Segment, Stamp, seal::Sealer};
 
 /// What is known of a segment while it is read.
@@ -81,6 +81,12 @@ impl SegmentCheck {
                                 let conn = record.conn.unwrap_or(0);
                                 let repeat = walk.step(conn, (sid, seq), header.kind());
                                 self.proof.repeats += u64::from(repeat);
+                            }
+                            if header.kind() == "subscribed"
+                                && let Ok(Message::Subscribed(reply)) = Message::parse(&header)
+                            {
+                                let walk = walks.entry(session.clone()).or_default();
+                                walk.subscribe(record.conn.unwrap_or(0), reply.sid);
                             }
                         }
                         Err(_) if !ended => self.proof.torn += 1,

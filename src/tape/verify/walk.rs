@@ -11,8 +11,8 @@ pub(super) struct Walk {
     sequences: HashMap<u32, Sequences>,
     found: BTreeSet<(u32, u64, u64, u64)>,
     declared: BTreeSet<(u32, u64, u64, u64)>,
-    /// Those of them after which the subscription had no frame yet.
-    last: BTreeSet<(u32, u64, u64, u64)>,
+    /// Those of them after which the subscription had no frame yet, by connection and sid.
+    last: HashMap<(u32, u64), Vec<(u64, u64)>>,
 }
 
 impl Walk {
@@ -21,17 +21,22 @@ impl Walk {
         self.sequences.insert(conn, Sequences::from_start());
     }
 
+    /// A subscription begins, and its numbers with it, also where its sid had others before.
+    pub(super) fn subscribe(&mut self, conn: u32, sid: u64) {
+        if let Some(sequences) = self.sequences.get_mut(&conn) {
+            sequences.restart(sid, 0);
+        }
+    }
+
     /// Notes a hole that the recorder wrote down.
     pub(super) fn declare(&mut self, conn: u32, sid: u64, expected: u64, got: u64) {
         self.declared.insert((conn, sid, expected, got));
-        self.last.insert((conn, sid, expected, got));
+        self.last.entry((conn, sid)).or_default().push((expected, got));
     }
 
     /// Checks one frame's number; true if it had come before.
     pub(super) fn step(&mut self, conn: u32, (sid, seq): (u64, u64), kind: &str) -> bool {
-        if !self.last.is_empty() {
-            self.last.retain(|hole| (hole.0, hole.1) != (conn, sid));
-        }
+        self.last.remove(&(conn, sid));
         let sequences = self.sequences.entry(conn).or_insert_with(Sequences::joined_late);
         match sequences.check(sid, seq) {
             Step::Next => false,
@@ -59,7 +64,7 @@ impl Walk {
             got,
             found: self.found.contains(&(conn, sid, expected, got)),
             declared: self.declared.contains(&(conn, sid, expected, got)),
-            last: self.last.contains(&(conn, sid, expected, got)),
+            last: self.last.get(&(conn, sid)).is_some_and(|holes| holes.contains(&(expected, got))),
         };
         self.found.union(&self.declared).map(hole).collect()
     }
