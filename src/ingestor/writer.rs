@@ -253,10 +253,8 @@ mod tests {
     use jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::{
-        ingestor::{config::Compression, queue},
-        tape::{Archive, SegmentState, verify},
-    };
+    use crate::ingestor::{config::Compression, queue};
+    use crate::tape::{Archive, SegmentState, verify};
 
     const SESSION: &str = "3f9a1c07be52";
 
