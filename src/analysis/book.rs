@@ -87,10 +87,9 @@ pub(super) enum Wanted<'a> {
 pub(super) fn reconstruct(
     connection: &Connection,
     ticker: &str,
-    market: i64,
     wanted: Wanted<'_>,
 ) -> Result<MarketBook, Error> {
-    let mut spans = replay::spans(connection, market)?;
+    let mut spans = replay::spans(connection, ticker)?;
     let first = spans.iter().map(|span| span.from_ns).min();
     let Some(first) = first else { return Err(Error::NoBook(ticker.to_owned())) };
     if let Wanted::After(name) = wanted {
@@ -116,7 +115,7 @@ pub(super) fn reconstruct(
     };
     let part = Span { to_seq, ..span.clone() };
     let until = if matches!(wanted, Wanted::At(_)) { at_ns } else { i64::MAX };
-    let (book, last) = replay::replay(connection, ticker, market, &part, until, |_, _, _| {})?;
+    let (book, last) = replay::book(connection, ticker, &part, until)?;
     let status = if stale {
         Status::Stale {
             since: Nanos(span.to_ns),

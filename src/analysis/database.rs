@@ -10,38 +10,31 @@ use duckdb::{
 };
 
 use super::Error;
-use crate::lake::{LoadReport, Loader, Memory};
+use crate::lake::Lakes;
 
 const VIEWS: &str = include_str!("sql/views.sql");
 const LIVE: &str = include_str!("sql/live.sql");
 
-/// Opens an empty database in memory, which fetches nothing from anywhere.
+/// Opens a database in memory, which fetches nothing from anywhere.
 pub(super) fn open() -> Result<Connection, Error> {
     let fail = failed("open DuckDB in memory");
     let config = Config::default()
         .with("autoinstall_known_extensions", "false")
         .and_then(|config| config.with("autoload_known_extensions", "false"))
         .map_err(&fail)?;
-    let connection = Connection::open_in_memory_with_flags(config).map_err(&fail)?;
-    Memory::create_tables(&connection)
-        .map_err(|source| Error::Load { path: "lake".into(), source })?;
-    connection.execute_batch(LIVE).map_err(failed("make table `live`"))?;
-    connection.execute_batch(VIEWS).map_err(failed("make the views"))?;
-    Ok(connection)
+    Connection::open_in_memory_with_flags(config).map_err(&fail)
 }
 
-/// Loads a log folder into the tables.
-pub(super) fn load(
-    connection: &Connection,
-    loader: &mut Loader,
-    folder: &std::path::Path,
-) -> Result<LoadReport, Error> {
-    let fail = |source| Error::Load { path: folder.to_owned(), source };
-    let mut sink = Memory::new(connection);
-    let report = loader.load(folder, &mut sink).map_err(fail)?;
-    sink.finish().map_err(fail)?;
-    connection.execute_batch(LIVE).map_err(failed("find which stream is live when"))?;
-    Ok(report)
+/// Makes the rows of lakes visible to the questions of this program.
+pub(super) fn show(connection: &Connection, lakes: &Lakes) -> Result<(), Error> {
+    let fail = |source| Error::Load { path: "lake".into(), source };
+    lakes.show(connection).map_err(fail)?;
+    connection.execute_batch(LIVE).map_err(failed("make the macro of live times"))
+}
+
+/// Makes them visible to people, too.
+pub(super) fn show_views(connection: &Connection) -> Result<(), Error> {
+    connection.execute_batch(VIEWS).map_err(failed("make the views"))
 }
 
 /// Runs a query of ours; `name` is for the error.

@@ -37,7 +37,7 @@ pub(super) enum Of {
 /// The holes of a market within a range.
 pub(super) fn holes(
     connection: &Connection,
-    (ticker, market): (&str, i64),
+    ticker: &str,
     range: Range,
     of: Of,
 ) -> Result<Vec<Hole>, Error> {
@@ -47,7 +47,7 @@ pub(super) fn holes(
     };
     let fail = database::failed("ask for the holes of a market");
     let mut statement = connection.prepare(sql).map_err(&fail)?;
-    let found = statement.query_map([market], |row| {
+    let found = statement.query_map([ticker], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
     });
     let found: Vec<_> = found.and_then(Iterator::collect).map_err(&fail)?;
@@ -55,7 +55,7 @@ pub(super) fn holes(
         .into_iter()
         .map(|(from, to, ended_by)| (from, to, replay::reason(&ended_by).to_owned()))
         .collect();
-    holes.extend(outside(connection, market, range, of)?);
+    holes.extend(outside(connection, ticker, range, of)?);
     holes.sort();
     let cut = holes.into_iter().filter_map(|(from, to, reason)| {
         let (from, to) = (from.max(range.start()), to.min(range.end()));
@@ -68,22 +68,22 @@ pub(super) fn holes(
 /// What of a range lies before and after everything recorded.
 fn outside(
     connection: &Connection,
-    market: i64,
+    ticker: &str,
     range: Range,
     of: Of,
 ) -> Result<Vec<(i64, i64, String)>, Error> {
     let fail = database::failed("ask when a market is recorded");
     let sql = match of {
-        Of::Book => "SELECT min(from_ns), max(to_ns) FROM lake.live WHERE market = $1",
+        Of::Book => "SELECT min(from_ns), max(to_ns) FROM lake.span WHERE ticker = $1",
         Of::Trades => {
             "SELECT min(c.first_ns), max(c.end_ns) FROM lake.presence p
              JOIN lake.stream s USING (stream)
              JOIN lake.connection c ON c.session = s.session AND c.conn = s.conn
-             WHERE p.market = $1"
+             WHERE p.ticker = $1"
         }
     };
     let ends: (Option<i64>, Option<i64>) =
-        connection.query_row(sql, [market], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
+        connection.query_row(sql, [ticker], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
     let (Some(first), Some(last)) = ends else { return Ok(Vec::new()) };
     let mut outside = Vec::new();
     if let Some(from) = range.from_ns.filter(|from| *from < first) {

@@ -36,13 +36,13 @@ struct Sum {
 
 pub(super) fn imbalance(
     connection: &Connection,
-    (ticker, market): (&str, i64),
+    ticker: &str,
     range: Range,
     every_ns: Option<i64>,
     depth: usize,
 ) -> Result<Vec<ImbalanceBar>, Error> {
     let mut bars: BTreeMap<Option<i64>, Sum> = BTreeMap::new();
-    for piece in replay::live(connection, market)? {
+    for piece in replay::live(connection, ticker)? {
         let from = piece.from_ns.max(range.start());
         let to = piece.to_ns.min(range.end());
         if from >= to {
@@ -53,16 +53,10 @@ pub(super) fn imbalance(
                 share(&mut bars, value, since.max(from), until.min(to), every_ns);
             }
         };
-        let (book, last) = replay::replay(
-            connection,
-            ticker,
-            market,
-            &piece.span,
-            to - 1,
-            |book, since, next| {
+        let (book, last) =
+            replay::replay(connection, ticker, &piece.span, to - 1, |book, since, next| {
                 add(book, since.at_ns, next.at_ns);
-            },
-        )?;
+            })?;
         add(&book, last.at_ns, to);
     }
     let bars = bars.into_iter().map(|(bar, sum)| ImbalanceBar {

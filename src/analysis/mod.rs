@@ -25,16 +25,21 @@ mod spread;
 mod vwap;
 mod imbalance;
 mod markets;
+mod coverage;
 mod gaps;
 mod export;
 
-use std::{cell::RefCell, path::Path};
+use std::{
+    cell::{Cell, RefCell},
+    path::Path,
+};
 
 use duckdb::{Connection, OptionalExt, arrow::record_batch::RecordBatch};
 
-use crate::lake::{LoadReport, Loader};
+use crate::lake::{Lake, Lakes, LoadReport, Progress};
 
 pub use book::{MarketBook, MessageName, Status};
+pub use coverage::CoverageRow;
 pub use duckdb::arrow;
 pub use error::Error;
 pub use export::{Existing, Exported, Table};
@@ -58,7 +63,8 @@ const SUGGESTIONS: usize = 3;
 /// Not shared between threads; open one a thread.
 pub struct Analyzer {
     connection: Connection,
-    loader: RefCell<Loader>,
+    shown: Cell<Shown>,
+    lakes: RefCell<Lakes>,
     report: RefCell<LoadReport>,
 }
 
@@ -70,20 +76,38 @@ impl Analyzer {
     pub fn new() -> Result<Self, Error> {
         Ok(Self {
             connection: database::open()?,
-            loader: RefCell::default(),
+            shown: Cell::new(Shown::Nothing),
+            lakes: RefCell::default(),
             report: RefCell::default(),
         })
     }
 
-    /// Loads a log folder, or one file of it. A second folder adds to the first; a file met again
-    /// is not read twice. Says what every line was taken for.
+    /// Opens a log folder, or one file of it, and digests what is new into its lake, the folder
+    /// `lake` in it. A second folder adds to the first; sessions that both have count once. Says
+    /// what every line that was read now was taken for.
     ///
     /// # Errors
     /// [`Error::Load`] where the folder is not there. A damaged file is no error: it is read up to
     /// the damage, which the report names.
     pub fn load_logs(&self, folder: impl AsRef<Path>) -> Result<LoadReport, Error> {
-        let folder = folder.as_ref();
-        let report = database::load(&self.connection, &mut self.loader.borrow_mut(), folder)?;
+        self.load(folder.as_ref(), None, &|_, _| {})
+    }
+
+    /// Like [`Self::load_logs`], with the lake in another folder and a look at the progress: bytes
+    /// of text read, of about so many.
+    ///
+    /// # Errors
+    /// As [`Self::load_logs`].
+    pub fn load(
+        &self,
+        folder: &Path,
+        lake: Option<&Path>,
+        progress: Progress<'_>,
+    ) -> Result<LoadReport, Error> {
+        let fail = |source| Error::Load { path: folder.to_owned(), source };
+        let (lake, report) = Lake::open(folder, lake, progress).map_err(fail)?;
+        self.lakes.borrow_mut().add(lake);
+        self.shown.set(Shown::Nothing);
         self.report.borrow_mut().merge(report.clone());
         Ok(report)
     }
@@ -92,6 +116,16 @@ impl Analyzer {
     #[must_use]
     pub fn report(&self) -> LoadReport {
         self.report.borrow().clone()
+    }
+
+    /// Whether there is any recording in what was loaded.
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn has_recordings(&self) -> Result<bool, Error> {
+        let sql = "SELECT count(*) > 0 FROM lake.session";
+        let found = self.tables()?.query_row(sql, [], |row| row.get(0));
+        found.map_err(database::failed("look for recordings"))
     }
 
     /// Rebuilds the newest order book of a market that is on the tape.
@@ -147,8 +181,8 @@ impl Analyzer {
         range: Range,
         every_ns: Option<i64>,
     ) -> Result<Answer<SpreadBar>, Error> {
-        self.answer(ticker, range, Of::Book, |market| {
-            spread::spread(&self.connection, market, range, every_ns)
+        self.answer(ticker, range, Of::Book, |ticker| {
+            spread::spread(self.tables()?, ticker, range, every_ns)
         })
     }
 
@@ -163,8 +197,8 @@ impl Analyzer {
         range: Range,
         every_ns: Option<i64>,
     ) -> Result<Answer<VwapBar>, Error> {
-        self.answer(ticker, range, Of::Trades, |market| {
-            vwap::vwap(&self.connection, market, range, every_ns)
+        self.answer(ticker, range, Of::Trades, |ticker| {
+            vwap::vwap(self.tables()?, ticker, range, every_ns)
         })
     }
 
@@ -180,8 +214,8 @@ impl Analyzer {
         every_ns: Option<i64>,
         depth: usize,
     ) -> Result<Answer<ImbalanceBar>, Error> {
-        self.answer(ticker, range, Of::Book, |market| {
-            imbalance::imbalance(&self.connection, market, range, every_ns, depth)
+        self.answer(ticker, range, Of::Book, |ticker| {
+            imbalance::imbalance(self.tables()?, ticker, range, every_ns, depth)
         })
     }
 
@@ -190,7 +224,15 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`].
     pub fn markets(&self) -> Result<Vec<MarketRow>, Error> {
-        markets::markets(&self.connection)
+        markets::markets(self.tables()?)
+    }
+
+    /// How much of each hour the book of each market is known, by ticker and hour (UTC).
+    ///
+    /// # Errors
+    /// [`Error::Database`].
+    pub fn coverage(&self) -> Result<Vec<CoverageRow>, Error> {
+        coverage::coverage(self.views()?)
     }
 
     /// Every hole of the archive, oldest first.
@@ -198,7 +240,7 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`].
     pub fn gaps(&self) -> Result<Vec<GapRow>, Error> {
-        gaps::gaps(&self.connection)
+        gaps::gaps(self.tables()?)
     }
 
     /// Writes the book events of a market to a Parquet file: every level change, exact, in order.
@@ -227,8 +269,8 @@ impl Analyzer {
         path: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Exported, Error> {
-        let (_, ticker) = self.market(ticker)?;
-        export::one(&self.connection, &ticker, table, path.as_ref(), existing)
+        let ticker = self.market(ticker)?;
+        export::one(self.views()?, &ticker, table, path.as_ref(), existing)
     }
 
     /// Writes tables whole, as `table/date=YYYY-MM-DD/series=S/*.parquet` under a new folder.
@@ -241,7 +283,27 @@ impl Analyzer {
         folder: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Vec<Exported>, Error> {
-        export::all(&self.connection, tables, folder.as_ref(), existing)
+        export::all(self.views()?, tables, folder.as_ref(), existing)
+    }
+
+    /// The database, with what the questions of this program need. Views take milliseconds each to
+    /// make, so none is made before it is needed.
+    fn tables(&self) -> Result<&Connection, Error> {
+        if self.shown.get() == Shown::Nothing {
+            database::show(&self.connection, &self.lakes.borrow())?;
+            self.shown.set(Shown::Tables);
+        }
+        Ok(&self.connection)
+    }
+
+    /// The database, with all that people see of it.
+    fn views(&self) -> Result<&Connection, Error> {
+        let connection = self.tables()?;
+        if self.shown.get() != Shown::Views {
+            database::show_views(connection)?;
+            self.shown.set(Shown::Views);
+        }
+        Ok(connection)
     }
 
     fn answer<Row>(
@@ -249,11 +311,11 @@ impl Analyzer {
         ticker: &str,
         range: Range,
         of: Of,
-        ask: impl FnOnce((&str, i64)) -> Result<Vec<Row>, Error>,
+        ask: impl FnOnce(&str) -> Result<Vec<Row>, Error>,
     ) -> Result<Answer<Row>, Error> {
-        let (market, ticker) = self.market(ticker)?;
-        let rows = ask((&ticker, market))?;
-        let holes = holes::holes(&self.connection, (&ticker, market), range, of)?;
+        let ticker = self.market(ticker)?;
+        let rows = ask(&ticker)?;
+        let holes = holes::holes(self.tables()?, &ticker, range, of)?;
         Ok(Answer { rows, holes })
     }
 
@@ -263,33 +325,42 @@ impl Analyzer {
     /// [`Error::Database`] with DuckDB's own words.
     pub fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Error> {
         let fail = database::failed("run the query");
-        let mut statement = self.connection.prepare(sql).map_err(&fail)?;
+        let mut statement = self.views()?.prepare(sql).map_err(&fail)?;
         let batches = statement.query_arrow([]).map_err(&fail)?;
         Ok(batches.collect())
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
-        let (market, ticker) = self.market(ticker)?;
-        book::reconstruct(&self.connection, &ticker, market, wanted)
+        let ticker = self.market(ticker)?;
+        book::reconstruct(self.tables()?, &ticker, wanted)
     }
 
-    /// The number and exact name of a market; lower case is accepted.
-    fn market(&self, ticker: &str) -> Result<(i64, String), Error> {
+    /// The exact name of a market; lower case is accepted.
+    fn market(&self, ticker: &str) -> Result<String, Error> {
         let fail = database::failed("look up a market");
         let wanted = ticker.trim();
         for name in [wanted.to_owned(), wanted.to_ascii_uppercase()] {
-            let sql = "SELECT market::BIGINT FROM lake.market WHERE ticker = $1";
-            let found = self.connection.query_row(sql, [&name], |row| row.get(0)).optional();
-            if let Some(market) = found.map_err(&fail)? {
-                return Ok((market, name));
+            let sql = "SELECT 1 FROM lake.presence WHERE ticker = $1 LIMIT 1";
+            let found = self.tables()?.query_row(sql, [&name], |row| row.get::<_, i32>(0));
+            let found = found.optional().map_err(&fail)?;
+            if found.is_some() {
+                return Ok(name);
             }
         }
         let mut statement =
-            self.connection.prepare("SELECT ticker FROM lake.market").map_err(&fail)?;
+            self.tables()?.prepare("SELECT DISTINCT ticker FROM lake.presence").map_err(&fail)?;
         let names = statement.query_map([], |row| row.get::<_, String>(0));
         let names: Vec<String> = names.and_then(Iterator::collect).map_err(&fail)?;
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near: near(wanted, names) })
     }
+}
+
+/// How much of the lakes the database shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    Nothing,
+    Tables,
+    Views,
 }
 
 /// The names most like one that is not there: within a third of its length, or beginning with it.

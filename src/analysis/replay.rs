@@ -1,6 +1,6 @@
 //! Stored book rows back into books.
 
-use duckdb::Connection;
+use duckdb::{Connection, arrow::record_batch::RecordBatch};
 
 use super::{Error, database};
 use crate::book::Book;
@@ -43,10 +43,10 @@ pub(super) struct Mark {
 }
 
 /// The spans of a market, oldest first.
-pub(super) fn spans(connection: &Connection, market: i64) -> Result<Vec<Span>, Error> {
+pub(super) fn spans(connection: &Connection, ticker: &str) -> Result<Vec<Span>, Error> {
     let fail = database::failed("ask for the spans of a market");
     let mut statement = connection.prepare(include_str!("sql/spans.sql")).map_err(&fail)?;
-    let spans = statement.query_map([market], |row| {
+    let spans = statement.query_map([ticker], |row| {
         Ok(Span {
             span: row.get(0)?,
             stream: row.get(1)?,
@@ -70,21 +70,50 @@ pub(super) fn spans(connection: &Connection, market: i64) -> Result<Vec<Span>, E
 pub(super) fn replay(
     connection: &Connection,
     ticker: &str,
-    market: i64,
     span: &Span,
     until_ns: i64,
-    mut each: impl FnMut(&Book, Mark, Mark),
+    each: impl FnMut(&Book, Mark, Mark),
 ) -> Result<(Book, Mark), Error> {
-    let params = duckdb::params![market, span.stream, span.from_seq, span.to_seq, until_ns];
+    let params = duckdb::params![ticker, span.stream, span.from_seq, span.to_seq, until_ns];
     let batches =
         database::rows(connection, "book rows", include_str!("sql/book_rows.sql"), params)?;
-    let mut book = Book::new();
-    let mut last: Option<Mark> = None;
-    for batch in &batches {
-        let sides = database::integers(batch, 1);
-        let levels = database::units(batch, 2).zip(database::units(batch, 3));
-        let times = database::integers(batch, 6).zip(database::integers(batch, 7));
-        let marks = database::integers(batch, 4).zip(database::integers(batch, 5)).zip(times);
+    let mut state = (Book::new(), None);
+    apply(&mut state, &batches, ticker, each)?;
+    Ok((state.0, state.1.unwrap_or_default()))
+}
+
+/// The book of a span at an instant: from the last time that it was written down whole.
+pub(super) fn book(
+    connection: &Connection,
+    ticker: &str,
+    span: &Span,
+    until_ns: i64,
+) -> Result<(Book, Mark), Error> {
+    let params = duckdb::params![ticker, span.stream, span.from_seq, span.to_seq, until_ns];
+    let sql = include_str!("sql/checkpoint.sql");
+    let whole = database::rows(connection, "a checkpoint", sql, params)?;
+    let mut state = (Book::new(), None);
+    apply(&mut state, &whole, ticker, |_, _, _| {})?;
+    let from_seq = state.1.map_or(span.from_seq, |mark| mark.seq + 1);
+    let params = duckdb::params![ticker, span.stream, from_seq, span.to_seq, until_ns];
+    let sql = include_str!("sql/book_rows.sql");
+    let changes = database::rows(connection, "book rows", sql, params)?;
+    apply(&mut state, &changes, ticker, |_, _, _| {})?;
+    Ok((state.0, state.1.unwrap_or_default()))
+}
+
+/// Applies rows of levels, in the order of their frames.
+fn apply(
+    (book, last): &mut (Book, Option<Mark>),
+    batches: &[RecordBatch],
+    ticker: &str,
+    mut each: impl FnMut(&Book, Mark, Mark),
+) -> Result<(), Error> {
+    for batch in batches {
+        let sides = database::integers(batch, 0);
+        let levels = database::units(batch, 1).zip(database::units(batch, 2));
+        let times = database::integers(batch, 5).zip(database::integers(batch, 6));
+        let marks = database::integers(batch, 3).zip(database::integers(batch, 4)).zip(times);
         for ((side, level), ((seq, at_ns), (recv_ns, event_ns))) in sides.zip(levels).zip(marks) {
             let mark = Mark {
                 seq: seq.unwrap_or_default(),
@@ -93,9 +122,9 @@ pub(super) fn replay(
                 event_ns,
             };
             if let Some(last) = last.filter(|last| last.seq != mark.seq) {
-                each(&book, last, mark);
+                each(book, last, mark);
             }
-            last = Some(mark);
+            *last = Some(mark);
             let side = match side {
                 Some(1) => Side::Yes,
                 Some(2) => Side::No,
@@ -107,18 +136,17 @@ pub(super) fn replay(
                 .map_err(|source| Error::Rebuild { ticker: ticker.to_owned(), source })?;
         }
     }
-    Ok((book, last.unwrap_or_default()))
+    Ok(())
 }
 
 /// The pieces of time in which the book of a market is known, oldest first and without overlap.
-pub(super) fn live(connection: &Connection, market: i64) -> Result<Vec<Piece>, Error> {
-    let spans = spans(connection, market)?;
+pub(super) fn live(connection: &Connection, ticker: &str) -> Result<Vec<Piece>, Error> {
+    let spans = spans(connection, ticker)?;
     let fail = database::failed("ask when a market is live");
-    let sql =
-        "SELECT from_ns, to_ns, span::BIGINT FROM lake.live WHERE market = $1 ORDER BY from_ns";
+    let sql = "SELECT from_ns, to_ns, span::BIGINT FROM lake.live($1) ORDER BY from_ns";
     let mut statement = connection.prepare(sql).map_err(&fail)?;
     let rows =
-        statement.query_map([market], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)));
+        statement.query_map([ticker], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)));
     let rows: Vec<_> = rows.and_then(Iterator::collect).map_err(&fail)?;
     let piece = |(from_ns, to_ns, number)| {
         let span = spans.iter().find(|span| span.span == number)?.clone();

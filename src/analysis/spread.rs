@@ -31,13 +31,13 @@ pub struct SpreadBar {
 
 pub(super) fn spread(
     connection: &Connection,
-    (ticker, market): (&str, i64),
+    ticker: &str,
     range: Range,
     every_ns: Option<i64>,
 ) -> Result<Vec<SpreadBar>, Error> {
     let fail = database::failed("ask for the spread");
     let mut statement = connection.prepare(include_str!("sql/spread.sql")).map_err(&fail)?;
-    let params = duckdb::params![market, range.start(), range.end(), every_ns];
+    let params = duckdb::params![ticker, range.start(), range.end(), every_ns];
     let bars = statement.query_map(params, |row| {
         Ok(SpreadBar {
             ticker: ticker.to_owned(),

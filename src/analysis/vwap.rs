@@ -31,13 +31,13 @@ pub struct VwapBar {
 
 pub(super) fn vwap(
     connection: &Connection,
-    (ticker, market): (&str, i64),
+    ticker: &str,
     range: Range,
     every_ns: Option<i64>,
 ) -> Result<Vec<VwapBar>, Error> {
     let fail = database::failed("ask for the volume-weighted price");
     let mut statement = connection.prepare(include_str!("sql/vwap.sql")).map_err(&fail)?;
-    let params = duckdb::params![market, range.start(), range.end(), every_ns];
+    let params = duckdb::params![ticker, range.start(), range.end(), every_ns];
     let bars = statement.query_map(params, |row| {
         Ok(VwapBar {
             ticker: ticker.to_owned(),

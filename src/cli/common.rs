@@ -20,6 +20,9 @@ pub(crate) struct Common {
         default_value = "./logs"
     )]
     pub(crate) log_dir: PathBuf,
+    /// Folder of the lake that analysis makes of the recordings [default: DIR/lake]
+    #[arg(long, global = true, value_name = "DIR", env = "KALSHI_LAKE_DIR")]
+    pub(crate) lake_dir: Option<PathBuf>,
     /// How answers are printed: `table` on a terminal, else `csv`
     #[arg(long, global = true, value_enum, value_name = "FORMAT")]
     pub(crate) format: Option<Format>,

@@ -10,11 +10,15 @@ mod output;
 #[cfg(feature = "duckdb")]
 mod analyze;
 #[cfg(feature = "duckdb")]
+mod compact;
+#[cfg(feature = "duckdb")]
 mod export;
 #[cfg(not(feature = "duckdb"))]
 mod absent;
 #[cfg(not(feature = "duckdb"))]
 use absent as analyze;
+#[cfg(not(feature = "duckdb"))]
+use absent as compact;
 #[cfg(not(feature = "duckdb"))]
 use absent as export;
 mod credentials;
@@ -66,11 +70,13 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Record order books, trades and tickers
     Ingest(ingest::Args),
-    /// Ask the archive: book, spread, vwap, imbalance, markets, gaps, sql
+    /// Ask the archive: book, spread, vwap, imbalance, markets, coverage, gaps, sql
     #[command(subcommand)]
     Analyze(analyze::Question),
     /// Write recorded data as Parquet
     ExportParquet(export::Args),
+    /// Bring the lake up to date, as every question does by itself
+    Compact(compact::Args),
     /// Prove the recordings: digests, counts, sequences, declared against found holes
     Verify(verify::Args),
     /// Run the synthetic exchange on this machine, for trying any client
@@ -85,6 +91,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sandbox(args) => sandbox::run(&args),
         Command::Analyze(question) => analyze::run(&cli.common, question),
         Command::ExportParquet(args) => export::run(&cli.common, args),
+        Command::Compact(args) => compact::run(&cli.common, &args),
     }
 }
 

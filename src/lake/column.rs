@@ -5,11 +5,12 @@ use std::sync::Arc;
 use duckdb::arrow::{
     array::{
         ArrayRef, BooleanBuilder, Decimal32Builder, Decimal64Builder, Int64Array, Int64Builder,
-        StringBuilder, TimestampNanosecondBuilder, UInt8Array, UInt32Array,
+        StringBuilder, UInt8Array, UInt64Array,
     },
-    datatypes::{DataType, TimeUnit},
+    datatypes::DataType,
 };
 
+use super::ids::Number;
 use crate::protocol::{Price, Side, Size};
 
 /// A column of a table.
@@ -44,25 +45,25 @@ impl Column for Ns {
     }
 }
 
-/// The number of a name in the registry.
+/// The number of a market, stream, span or hole.
 #[derive(Default)]
-pub(super) struct Id(Vec<u32>);
+pub(super) struct Id(Vec<u64>);
 
 impl Id {
-    pub(super) fn push(&mut self, value: u32) {
+    pub(super) fn push(&mut self, value: Number) {
         self.0.push(value);
     }
 }
 
 impl Column for Id {
-    const SQL: &'static str = "UINTEGER NOT NULL";
+    const SQL: &'static str = "UBIGINT NOT NULL";
 
     fn data_type() -> DataType {
-        DataType::UInt32
+        DataType::UInt64
     }
 
     fn take(&mut self) -> ArrayRef {
-        Arc::new(UInt32Array::from(std::mem::take(&mut self.0)))
+        Arc::new(UInt64Array::from(std::mem::take(&mut self.0)))
     }
 }
 
@@ -127,11 +128,6 @@ macro_rules! nullable {
     };
 }
 
-nullable!(
-    /// A time that may be unknown.
-    Time, TimestampNanosecondBuilder, i64, "TIMESTAMP_NS",
-    DataType::Timestamp(TimeUnit::Nanosecond, None), TimestampNanosecondBuilder::default(), |v| v
-);
 nullable!(
     /// A whole number that may be absent.
     Whole, Int64Builder, i64, "BIGINT", DataType::Int64, Int64Builder::default(), |v| v

@@ -2,12 +2,17 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::{quote::UNSET, registry::Registry, stream::Stream};
+use super::{
+    ids::Ids,
+    quote::UNSET,
+    stream::{End, Stream},
+};
 use crate::protocol::Sequences;
 
 /// What is known of a connection.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Connection {
     pub(super) sequences: Sequences,
     pub(super) streams: Vec<Stream>,
@@ -16,7 +21,7 @@ pub(super) struct Connection {
     pub(super) first_ns: i64,
     pub(super) frames: u64,
     /// Why it ended and when, once it has.
-    pub(super) over: Option<(&'static str, i64)>,
+    pub(super) over: Option<(End, i64)>,
     /// `use_yes_price` of the book subscriptions sent, by command id.
     asked: HashMap<u64, bool>,
     /// The same of the newest one.
@@ -53,12 +58,12 @@ impl Connection {
     }
 
     /// The stream of a subscription, made when it is new.
-    pub(super) fn stream(&mut self, sid: Option<u64>, registry: &Registry) -> Option<&mut Stream> {
+    pub(super) fn stream(&mut self, sid: Option<u64>, ids: &mut Ids) -> Option<&mut Stream> {
         // Of two with one sid, the later began when the numbers started anew.
         let found = match self.streams.iter().rposition(|stream| stream.sid == sid) {
             Some(found) => found,
             None => {
-                self.streams.push(Stream::new(registry.next_stream(), sid, self.yes_price));
+                self.streams.push(Stream::new(ids.next_stream(), sid, self.yes_price));
                 self.streams.len() - 1
             }
         };
@@ -66,10 +71,10 @@ impl Connection {
     }
 
     /// The numbers of a subscription start anew: what comes is another stream.
-    pub(super) fn start_anew(&mut self, sid: u64, seq: u64, registry: &Registry) {
+    pub(super) fn start_anew(&mut self, sid: u64, seq: u64, ids: &mut Ids) {
         self.sequences.restart(sid, seq);
         if let Some(old) = self.streams.iter().rfind(|stream| stream.sid == Some(sid)) {
-            let mut stream = Stream::new(registry.next_stream(), old.sid, old.yes_price);
+            let mut stream = Stream::new(ids.next_stream(), old.sid, old.yes_price);
             stream.channel.clone_from(&old.channel);
             self.streams.push(stream);
         }
@@ -94,15 +99,9 @@ impl Connection {
     }
 
     /// Takes note of what a subscription stands for.
-    pub(super) fn subscribed(
-        &mut self,
-        sid: u64,
-        channel: &str,
-        id: Option<u64>,
-        registry: &Registry,
-    ) {
+    pub(super) fn subscribed(&mut self, sid: u64, channel: &str, id: Option<u64>, ids: &mut Ids) {
         let asked = id.and_then(|id| self.asked.get(&id).copied());
-        if let Some(stream) = self.stream(Some(sid), registry) {
+        if let Some(stream) = self.stream(Some(sid), ids) {
             stream.channel = Some(channel.to_owned());
             if let Some(yes_price) = asked {
                 stream.yes_price = yes_price;

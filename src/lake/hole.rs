@@ -2,10 +2,16 @@
 
 use std::collections::HashMap;
 
-use super::{quote::UNSET, registry::Registry, table::Rows};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ids::{Ids, Number},
+    quote::UNSET,
+    table::Rows,
+};
 
 /// What made a hole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     /// Numbers of a subscription are missing.
     Sequence,
@@ -35,7 +41,7 @@ impl Kind {
 }
 
 /// One hole.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Hole {
     pub(super) kind: Kind,
     pub(super) conn: u32,
@@ -53,7 +59,7 @@ pub(super) struct Hole {
     pub(super) found: bool,
     pub(super) cause: Option<String>,
     /// Markets whose book it made unsure.
-    pub(super) markets: Vec<u32>,
+    pub(super) markets: Vec<Number>,
 }
 
 impl Hole {
@@ -77,15 +83,15 @@ impl Hole {
 }
 
 /// The holes of one session, and the snapshots that can mend them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Holes {
     holes: Vec<Hole>,
-    snapshots: HashMap<u32, Vec<i64>>,
+    snapshots: HashMap<Number, Vec<i64>>,
 }
 
 impl Holes {
     /// A snapshot of a market: its book is right again from here.
-    pub(super) fn snapshot(&mut self, market: u32, at_ns: i64) {
+    pub(super) fn snapshot(&mut self, market: Number, at_ns: i64) {
         self.snapshots.entry(market).or_default().push(at_ns);
     }
 
@@ -132,14 +138,14 @@ impl Holes {
         mended.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 
-    pub(super) fn write(&self, session: u32, registry: &Registry, rows: &mut Rows) {
-        for hole in &self.holes {
-            let number = registry.next_hole();
+    pub(super) fn write(&self, session: &str, ids: Ids, rows: &mut Rows) {
+        for (place, hole) in self.holes.iter().enumerate() {
+            let number = ids.hole(place);
             let table = &mut rows.Holes;
             let whole = |value: Option<u64>| value.and_then(|value| i64::try_from(value).ok());
             table.hole.push(number);
             table.kind.push(Some(hole.kind.as_str()));
-            table.session.push(session);
+            table.session.push(Some(session));
             table.conn.push(Some(i64::from(hole.conn)));
             table.sid.push(whole(hole.sid));
             table.channel.push(hole.channel.as_deref());

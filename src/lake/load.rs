@@ -1,12 +1,13 @@
-//! Reading a log folder with several threads.
+//! Digesting what is new, with several threads.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::BTreeSet,
+    io,
     num::NonZero,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, sync_channel},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+        mpsc::{SyncSender, sync_channel},
     },
     thread,
 };
@@ -14,13 +15,12 @@ use std::{
 use duckdb::arrow::record_batch::RecordBatch;
 
 use super::{
-    Error, LoadReport, SegmentReport,
+    Error, SegmentReport,
     digest::{Digester, chain},
-    registry::Registry,
-    source::{Source, sources},
-    table::Rows,
+    manifest::Session,
+    news::Job,
 };
-use crate::tape::Archive;
+use crate::tape::Reader;
 
 /// Rows in a batch: large enough that a batch costs nothing, small enough to stay in cache.
 const BATCH_ROWS: usize = 32_768;
@@ -29,146 +29,194 @@ const BATCH_ROWS: usize = 32_768;
 const PARTS_WAITING: usize = 32;
 
 /// Takes rows.
-pub trait Sink {
-    /// Stores a batch of rows of a table.
-    ///
-    /// # Errors
-    /// [`Error::Store`].
-    fn append(&mut self, table: &'static str, batch: RecordBatch) -> Result<(), Error>;
+pub(super) trait Sink {
+    /// Stores a batch of rows of a table, which tell of frames or are facts of a whole session.
+    fn append(&mut self, table: &'static str, batch: RecordBatch, facts: bool)
+    -> Result<(), Error>;
 }
 
-/// Reads log folders into a [`Sink`]; knows what it has read.
-#[derive(Debug, Default)]
-pub struct Loader {
-    registry: Registry,
-    known: HashSet<String>,
+/// A job, and where it goes on.
+pub(super) struct Task {
+    pub(super) job: Job,
+    pub(super) from: From,
 }
 
-/// What a reading thread makes of a source, in order.
+/// Where a session's digestion goes on.
+pub(super) enum From {
+    /// At its beginning, under this number.
+    Start(u32),
+    /// Where it ended, with what was known then.
+    State(Session, PathBuf),
+}
+
+/// How far a session has come.
+pub(super) struct Digested {
+    pub(super) name: String,
+    /// Without the name of the file for the state.
+    pub(super) session: Session,
+    /// What is known there, to go on from.
+    pub(super) state: Vec<u8>,
+}
+
+/// What a digestion found.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) sessions: Vec<Digested>,
+    pub(super) segments: Vec<SegmentReport>,
+}
+
+/// What a reading thread makes of a job.
 enum Part {
-    Batch(&'static str, RecordBatch),
+    Batch(&'static str, RecordBatch, bool),
     Segment(SegmentReport),
+    Digested(Box<Digested>),
     Failed(Error),
-    Done,
 }
 
-impl Loader {
-    /// Reads a log folder, or a single file. Files read before are not read again.
-    ///
-    /// The rows come to the sink in the order of the sessions, whatever the number of threads. A
-    /// file that cannot be read to its end is reported, and the others are read on.
-    ///
-    /// # Errors
-    /// [`Error::Tape`] where the folder cannot be listed, and those of the sink.
-    pub fn load(
-        &mut self,
-        folder: impl AsRef<Path>,
-        sink: &mut impl Sink,
-    ) -> Result<LoadReport, Error> {
-        let archive = Archive::open(folder).map_err(Error::Tape)?;
-        let (sources, known) = sources(&archive, &mut self.known);
-        let mut report = LoadReport { foreign: archive.foreign, known, ..LoadReport::default() };
-        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(sources.len());
-        let (registry, sources) = (&self.registry, sources.as_slice());
-        let next = AtomicUsize::new(0);
-        let (sender, receiver) = sync_channel(PARTS_WAITING);
-        thread::scope(|scope| {
-            for _ in 0..threads {
-                let (sender, next) = (sender.clone(), &next);
-                scope.spawn(move || {
-                    while let Some((turn, source)) = take(sources, next) {
-                        // The receiver leaves early only with an error of its own.
-                        if read(source, registry, |part| sender.send((turn, part)).is_ok())
-                            .is_none()
-                        {
-                            return;
-                        }
-                    }
-                });
-            }
-            drop(sender);
-            merge(receiver, sources.len(), &mut report, sink)
-        })?;
-        let mut rows = Rows::default();
-        self.registry.take_markets(&mut rows);
-        for (table, batch) in rows.take()? {
-            sink.append(table, batch)?;
-        }
-        Ok(report)
-    }
-}
-
-fn take<'s>(sources: &'s [Source], next: &AtomicUsize) -> Option<(usize, &'s Source)> {
-    let turn = next.fetch_add(1, Ordering::Relaxed);
-    Some((turn, sources.get(turn)?))
-}
-
-/// Passes parts on in the order of their sources. What comes before its turn waits here.
-fn merge(
-    receiver: Receiver<(usize, Part)>,
-    sources: usize,
-    report: &mut LoadReport,
+/// Digests jobs into a sink. Rows come in the order of each session, and those of several
+/// sessions in any order. A file that cannot be read to its end is reported, and the others are
+/// read on. `read` counts the bytes of text read; `each` is called now and then.
+pub(super) fn digest(
+    tasks: &[Task],
+    read: &AtomicU64,
     sink: &mut impl Sink,
-) -> Result<(), Error> {
-    let mut waiting: BTreeMap<usize, Vec<Part>> = BTreeMap::new();
-    let mut turn = 0;
-    while turn < sources {
-        let mut ready = waiting.remove(&turn).unwrap_or_default();
-        if ready.is_empty() {
-            let (of, part) = receiver.recv().map_err(|_| Error::Thread)?;
-            if of != turn {
-                waiting.entry(of).or_default().push(part);
-                continue;
-            }
-            ready.push(part);
+    mut each: impl FnMut(),
+) -> Result<Found, Error> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(tasks.len());
+    let next = AtomicUsize::new(0);
+    let (sender, receiver) = sync_channel(PARTS_WAITING);
+    let mut found = Found::default();
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let (sender, next) = (sender.clone(), &next);
+            scope.spawn(move || {
+                while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let mut out = Out { sender: &sender, read };
+                    match out.digest(task) {
+                        Ok(()) => {}
+                        Err(Some(error)) => return drop(out.send(Part::Failed(error))),
+                        // The receiver leaves early only with an error of its own.
+                        Err(None) => return,
+                    }
+                }
+            });
         }
-        for part in ready {
+        drop(sender);
+        for part in &receiver {
+            each();
             match part {
-                Part::Batch(table, batch) => sink.append(table, batch)?,
-                Part::Segment(segment) => report.segments.push(segment),
+                Part::Batch(table, batch, facts) => sink.append(table, batch, facts)?,
+                Part::Segment(segment) => found.segments.push(segment),
+                Part::Digested(digested) => found.sessions.push(*digested),
                 Part::Failed(error) => return Err(error),
-                Part::Done => turn += 1,
+            }
+        }
+        if found.sessions.len() < tasks.len() { Err(Error::Thread) } else { Ok(()) }
+    })?;
+    found.segments.sort_by(|a, b| a.path.cmp(&b.path));
+    found.sessions.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+struct Out<'s> {
+    sender: &'s SyncSender<Part>,
+    read: &'s AtomicU64,
+}
+
+/// `None`: nobody listens any more.
+type Stopped = Option<Error>;
+
+impl Out<'_> {
+    fn send(&mut self, part: Part) -> Result<(), Stopped> {
+        self.sender.send(part).map_err(|_| None)
+    }
+
+    fn digest(&mut self, task: &Task) -> Result<(), Stopped> {
+        let name = &task.job.session;
+        let (mut digester, mut session) = match &task.from {
+            From::Start(number) => (Digester::new(*number, name), session(*number)),
+            From::State(session, state) => {
+                let mut digester = restore(state)?;
+                digester.name_all();
+                (digester, session.clone())
+            }
+        };
+        for (number, segment) in &task.job.segments {
+            let goes_on = session.segments.last() == Some(number);
+            if !goes_on {
+                (session.offset, session.line) = (0, 0);
+            }
+            digester.start_segment(&segment.path, !goes_on);
+            let damage = match segment.open_at(session.offset) {
+                Err(error) => Some(chain(&error)),
+                Ok(reader) => self.read(&mut digester, reader, &mut session)?,
+            };
+            session.segments.insert(*number);
+            self.send(Part::Segment(digester.end_segment(damage)))?;
+        }
+        if digester.untimed {
+            digester.settle_all();
+        }
+        self.flush(&mut digester, false)?;
+        let mut end = digester.fork();
+        end.finish();
+        self.flush(&mut end, true)?;
+        let state =
+            save(&digester).map_err(|e| Error::file("save the state of", Path::new(name), e))?;
+        let digested = Digested { name: name.clone(), session, state };
+        self.send(Part::Digested(Box::new(digested)))
+    }
+
+    /// Reads a segment as far as it goes; what is wrong with it, if anything.
+    fn read(
+        &mut self,
+        digester: &mut Digester,
+        mut reader: Reader,
+        session: &mut Session,
+    ) -> Result<Option<String>, Stopped> {
+        let lines_before = session.line;
+        loop {
+            match reader.next_line() {
+                Ok(None) => return Ok(None),
+                Err(error) => return Ok(Some(chain(&error))),
+                Ok(Some(mut line)) => {
+                    line.number += lines_before;
+                    let bytes = line.bytes.len() as u64 + u64::from(line.ended);
+                    self.read.fetch_add(bytes, Ordering::Relaxed);
+                    let (number, end) = (line.number, line.offset + bytes);
+                    // A torn line may be whole when it is met again.
+                    if digester.line(line) {
+                        (session.offset, session.line) = (end, number);
+                    }
+                }
+            }
+            if digester.rows.longest() >= BATCH_ROWS && !digester.untimed {
+                self.flush(digester, false)?;
             }
         }
     }
-    Ok(())
-}
 
-/// Digests one source. `None` when nobody listens any more.
-fn read(source: &Source, registry: &Registry, send: impl Fn(Part) -> bool) -> Option<()> {
-    let mut digester = Digester::new(registry, &source.session);
-    for segment in &source.segments {
-        digester.start_segment(&segment.path);
-        let damage = match segment.open() {
-            Err(error) => Some(chain(&error)),
-            Ok(mut reader) => loop {
-                match reader.next_line() {
-                    Ok(None) => break None,
-                    Err(error) => break Some(chain(&error)),
-                    Ok(Some(line)) => digester.line(line),
-                }
-                if digester.rows.longest() >= BATCH_ROWS && !digester.untimed {
-                    flush(&mut digester.rows, &send)?;
-                }
-            },
-        };
-        send(Part::Segment(digester.end_segment(damage))).then_some(())?;
-    }
-    digester.finish();
-    flush(&mut digester.rows, &send)?;
-    send(Part::Done).then_some(())
-}
-
-fn flush(rows: &mut Rows, send: impl Fn(Part) -> bool) -> Option<()> {
-    let batches = match rows.take() {
-        Ok(batches) => batches,
-        Err(error) => {
-            send(Part::Failed(error));
-            return None;
+    fn flush(&mut self, digester: &mut Digester, facts: bool) -> Result<(), Stopped> {
+        for (table, batch) in digester.rows.take().map_err(Some)? {
+            self.send(Part::Batch(table, batch, facts))?;
         }
-    };
-    for (table, batch) in batches {
-        send(Part::Batch(table, batch)).then_some(())?;
+        Ok(())
     }
-    Some(())
+}
+
+fn session(number: u32) -> Session {
+    Session { number, segments: BTreeSet::new(), offset: 0, line: 0, state: String::new() }
+}
+
+/// A digester as JSON, compressed.
+fn save(digester: &Digester) -> io::Result<Vec<u8>> {
+    zstd::encode_all(serde_json::to_vec(digester)?.as_slice(), 0)
+}
+
+fn restore(path: &Path) -> Result<Digester, Error> {
+    let restore = || -> io::Result<Digester> {
+        let text = zstd::decode_all(std::fs::File::open(path)?)?;
+        Ok(serde_json::from_slice(&text)?)
+    };
+    restore().map_err(|source| Error::file("restore the state in", path, source))
 }

@@ -1,9 +1,9 @@
-//! The tape as typed rows.
+//! The tape as typed rows, kept as Parquet; can be deleted and built again at any time.
 //!
-//! A [`Loader`] reads segments, a `Digester` turns their records into rows of the tables in
-//! [`mod@table`], and a [`Sink`] takes them as Arrow batches: today [`Memory`], tables of an
-//! in-memory DuckDB. What a line was counted as is in the [`LoadReport`]; nothing is skipped in
-//! silence.
+//! A [`Lake`] belongs to a log folder. Opening it digests what is new: a `Digester` turns records
+//! into rows, a `Stage` gathers them in an in-memory DuckDB, and they are stored sorted as Parquet
+//! (the tables of `stored`). The manifest, replaced as a whole, says which files count. What a line was
+//! taken for is in the [`LoadReport`]; nothing is skipped in silence.
 //!
 //! The most important rows are the **spans**: for each market and stream the time in which the
 //! book rebuilt from it is known to be right. A span opens at a snapshot. It closes where a number
@@ -18,19 +18,24 @@
 
 mod error;
 mod report;
-mod registry;
+mod ids;
 mod column;
-pub mod table;
+mod table;
 mod quote;
 mod hole;
 mod stream;
 mod connection;
 mod digest;
-mod source;
+mod stored;
+mod manifest;
+mod part;
+mod stage;
+mod news;
 mod load;
-mod memory;
+mod store;
+mod lakes;
 
 pub use error::Error;
-pub use load::{Loader, Sink};
-pub use memory::Memory;
+pub use lakes::Lakes;
 pub use report::{Counts, Example, LoadReport, Outcome, SegmentReport};
+pub use store::{Lake, Progress};

@@ -1,13 +1,15 @@
 //! The best bid and ask, from one change to the next.
 
-use super::table::Quotes;
+use serde::{Deserialize, Serialize};
+
+use super::{ids::Number, table::Quotes};
 use crate::book::{Book, Level};
 
 /// A time that is not known yet: bare frames start with a snapshot, which has none.
 pub(super) const UNSET: i64 = i64::MIN;
 
 /// When a frame came, and its number.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Moment {
     pub(super) at: i64,
     pub(super) recv: Option<i64>,
@@ -33,11 +35,18 @@ impl Quote {
         self.bid == book.yes_bid() && self.ask == book.yes_ask()
     }
 
-    pub(super) fn write(&self, rows: &mut Quotes, market: u32, stream: u32, span: u32, until: i64) {
+    pub(super) fn write(
+        &self,
+        rows: &mut Quotes,
+        market: Number,
+        stream: Number,
+        span: Number,
+        until: i64,
+    ) {
         rows.at_ns.push(self.since.at);
         rows.until_ns.push(until.max(self.since.at));
-        rows.recv.push(self.since.recv);
-        rows.event.push(self.since.event);
+        rows.recv_ns.push(self.since.recv);
+        rows.event_ns.push(self.since.event);
         rows.market.push(market);
         rows.stream.push(stream);
         rows.span.push(span);

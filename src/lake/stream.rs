@@ -2,22 +2,31 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
+    ids::{Ids, Number},
     quote::{Moment, Quote, UNSET},
-    registry::Registry,
     table::Rows,
 };
 use crate::book::{Book, Error, Level};
 use crate::protocol::{Price, Side, Size};
 
+/// A book is written down whole after so many changes, so that no more have to be replayed.
+const CHANGES_MAX: usize = 2_000;
+/// And on the first change of a day, so that no other day's changes have to be read; but only where
+/// that is not more than was written down of it since the last time.
+const DAY_NS: i64 = 86_400_000_000_000;
+
 /// What is known of a subscription.
+#[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Stream {
-    pub(super) number: u32,
+    pub(super) number: Number,
     pub(super) sid: Option<u64>,
     pub(super) channel: Option<String>,
     /// NO levels are printed in YES dollars.
     pub(super) yes_price: bool,
-    pub(super) markets: HashMap<u32, Market>,
+    pub(super) markets: HashMap<Number, Market>,
     /// The last frame of the stream that was as it should be.
     pub(super) last_ns: i64,
     pub(super) last_seq: i64,
@@ -26,10 +35,12 @@ pub(super) struct Stream {
 }
 
 /// What a stream has of a market.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 pub(super) struct Market {
     first_ns: i64,
     last_ns: i64,
+    /// Changes applied since the last row of the whole book.
+    changes: usize,
     snapshots: i64,
     deltas: i64,
     trades: i64,
@@ -39,16 +50,54 @@ pub(super) struct Market {
 }
 
 /// A book that is known to be right.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(from = "LiveState", into = "LiveState")]
 struct Live {
-    span: u32,
+    span: Number,
     from_ns: i64,
     from_seq: i64,
     book: Book,
     quote: Quote,
 }
 
+/// What of a live book is kept: its levels, from which the quote follows.
+#[derive(Serialize, Deserialize)]
+struct LiveState {
+    span: Number,
+    from_ns: i64,
+    from_seq: i64,
+    since: Moment,
+    yes: Vec<(u16, i64)>,
+    no: Vec<(u16, i64)>,
+}
+
+impl From<Live> for LiveState {
+    fn from(live: Live) -> Self {
+        let Live { span, from_ns, from_seq, book, quote } = live;
+        let levels = |side| book.levels(side).map(|(price, size)| (price.units(), size.units()));
+        let (yes, no) = (levels(Side::Yes).collect(), levels(Side::No).collect());
+        Self { span, from_ns, from_seq, since: quote.since, yes, no }
+    }
+}
+
+impl From<LiveState> for Live {
+    fn from(state: LiveState) -> Self {
+        let LiveState { span, from_ns, from_seq, since, yes, no } = state;
+        let mut book = Book::new();
+        for (side, levels) in [(Side::Yes, yes), (Side::No, no)] {
+            for (price, size) in levels {
+                let Ok(price) = Price::from_units(i64::from(price)) else { continue };
+                if book.apply(side, price, Size::from_units(size)).is_err() {
+                    // INVARIANT: the levels come from a book, so none is below zero.
+                }
+            }
+        }
+        Self { span, from_ns, from_seq, quote: Quote::of(&book, since), book }
+    }
+}
+
 /// Why a span ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum End {
     Snapshot,
     Gap,
@@ -61,7 +110,7 @@ pub(super) enum End {
 }
 
 impl End {
-    const fn as_str(self) -> &'static str {
+    pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
             Self::Gap => "gap",
@@ -107,7 +156,7 @@ pub(super) enum Replaced {
 }
 
 impl Stream {
-    pub(super) fn new(number: u32, sid: Option<u64>, yes_price: bool) -> Self {
+    pub(super) fn new(number: Number, sid: Option<u64>, yes_price: bool) -> Self {
         Self {
             number,
             sid,
@@ -121,7 +170,7 @@ impl Stream {
     }
 
     /// Counts a message about a market.
-    pub(super) fn see(&mut self, market: u32, at_ns: i64, seen: Seen) -> &mut Market {
+    pub(super) fn see(&mut self, market: Number, at_ns: i64, seen: Seen) -> &mut Market {
         let entry = self
             .markets
             .entry(market)
@@ -144,14 +193,15 @@ impl Stream {
     /// Replaces a market's book, which opens a span.
     pub(super) fn snapshot(
         &mut self,
-        market: u32,
+        market: Number,
         levels: [&[Level]; 2],
         now: Moment,
-        registry: &Registry,
+        ids: &mut Ids,
         rows: &mut Rows,
     ) -> Replaced {
         let (stream, last_seq) = (self.number, self.last_seq);
         let entry = self.see(market, now.at, Seen::Snapshot);
+        entry.changes = 0;
         let mut book = Book::new();
         let result = book.replace(levels[0], levels[1]);
         let before = entry.live.take();
@@ -163,7 +213,7 @@ impl Stream {
             return Replaced::Wrong(error);
         }
         let quote = Quote::of(&book, now);
-        let span = registry.next_span();
+        let span = ids.next_span();
         entry.live = Some(Live { span, from_ns: now.at, from_seq: now.seq, book, quote });
         if differs { Replaced::Differs } else { Replaced::Done }
     }
@@ -171,12 +221,13 @@ impl Stream {
     /// Applies a change to a market's book where that is known to be right.
     pub(super) fn delta(
         &mut self,
-        market: u32,
+        market: Number,
         (side, price, change): (Side, Price, Size),
         now: Moment,
         rows: &mut Rows,
     ) -> Applied {
         let stream = self.number;
+        let before_ns = self.markets.get(&market).map_or(now.at, |market| market.last_ns);
         let entry = self.see(market, now.at, Seen::Delta);
         let Some(live) = &mut entry.live else {
             return if entry.snapshots > 0 { Applied::InHole } else { Applied::NoSnapshot };
@@ -188,13 +239,21 @@ impl Stream {
             live.quote.write(&mut rows.Quotes, market, stream, live.span, now.at);
             live.quote = Quote::of(&live.book, now);
         }
+        entry.changes += 1;
+        let next_day = before_ns.div_euclid(DAY_NS) < now.at.div_euclid(DAY_NS);
+        if entry.changes >= CHANGES_MAX
+            || (next_day && entry.changes >= live.book.depth(Side::Yes) + live.book.depth(Side::No))
+        {
+            entry.changes = 0;
+            live.write_checkpoint(market, stream, now, rows);
+        }
         Applied::Done
     }
 
     /// Ends the span of a market, if it has one.
     pub(super) fn close_market(
         &mut self,
-        market: u32,
+        market: Number,
         to_ns: i64,
         end: End,
         rows: &mut Rows,
@@ -208,8 +267,8 @@ impl Stream {
     }
 
     /// Ends the spans of all markets; says which had one.
-    pub(super) fn close_all(&mut self, to_ns: i64, end: End, rows: &mut Rows) -> Vec<u32> {
-        let mut live: Vec<u32> =
+    pub(super) fn close_all(&mut self, to_ns: i64, end: End, rows: &mut Rows) -> Vec<Number> {
+        let mut live: Vec<Number> =
             self.markets.iter().filter(|(_, m)| m.live.is_some()).map(|(n, _)| *n).collect();
         live.sort_unstable();
         for &market in &live {
@@ -241,12 +300,11 @@ impl Stream {
         }
     }
 
-    /// Writes what the stream had of each market.
-    pub(super) fn write(&self, session: (u32, &str), conn: u32, rows: &mut Rows) {
+    /// Writes what the stream is, and what it had of each market.
+    pub(super) fn write(&self, session: &str, conn: u32, rows: &mut Rows) {
         let table = &mut rows.Streams;
         table.stream.push(self.number);
-        table.session.push(session.0);
-        table.name.push(Some(session.1));
+        table.session.push(Some(session));
         table.conn.push(Some(i64::from(conn)));
         table.sid.push(self.sid.and_then(|sid| i64::try_from(sid).ok()));
         table.channel.push(self.channel.as_deref());
@@ -270,7 +328,35 @@ impl Stream {
 }
 
 impl Live {
-    fn write(self, market: u32, stream: u32, to_ns: i64, to_seq: i64, end: End, rows: &mut Rows) {
+    fn write_checkpoint(&self, market: Number, stream: Number, now: Moment, rows: &mut Rows) {
+        let yes = self.book.levels(Side::Yes).map(|level| Some((Side::Yes, level)));
+        let no = self.book.levels(Side::No).map(|level| Some((Side::No, level)));
+        let none = self.book.is_empty().then_some(None);
+        for level in yes.chain(no).chain(none) {
+            let table = &mut rows.Checkpoints;
+            table.at_ns.push(now.at);
+            table.recv_ns.push(now.recv);
+            table.event_ns.push(now.event);
+            table.market.push(market);
+            table.stream.push(stream);
+            table.span.push(self.span);
+            table.seq.push(Some(now.seq));
+            table.side.push_side(level.map(|(side, _)| side));
+            table.price.push(level.map(|(_, (price, _))| price));
+            table.size.push(level.map(|(_, (_, size))| size));
+            table.end_row();
+        }
+    }
+
+    fn write(
+        self,
+        market: Number,
+        stream: Number,
+        to_ns: i64,
+        to_seq: i64,
+        end: End,
+        rows: &mut Rows,
+    ) {
         let to_ns = to_ns.max(self.from_ns);
         self.quote.write(&mut rows.Quotes, market, stream, self.span, to_ns);
         let table = &mut rows.Spans;

@@ -1,7 +1,7 @@
-//! The tables, column by column.
+//! The rows that digestion makes, column by column.
 //!
-//! Markets and streams stand as numbers; their names are in the tables `market` and `stream`. The
-//! views of `analysis` put the two together.
+//! Markets stand as numbers; their names are in the table `market`, and take the numbers' place
+//! when rows are stored (see `stored`).
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use duckdb::arrow::{
 
 use super::{
     Error,
-    column::{Code, Column, Contracts, Dollars, Flag, Id, Ns, Text, Time, Whole},
+    column::{Code, Column, Contracts, Dollars, Flag, Id, Ns, Text, Whole},
 };
 
 macro_rules! tables {
@@ -70,14 +70,14 @@ macro_rules! tables {
             }
         }
 
-        /// The statements that create the tables, in DuckDB's SQL.
-        #[must_use]
-        pub fn create_statements() -> Vec<String> {
-            vec![$({
+        /// The statements that create the tables in a schema, in DuckDB's SQL.
+        pub(super) fn create_statements(schema: &str) -> String {
+            let statements = [$({
                 let columns: &[(&str, &str)] = &[$((stringify!($column), $kind::SQL),)*];
                 let columns: Vec<_> = columns.iter().map(|(n, t)| format!("{n} {t}")).collect();
-                format!("CREATE TABLE lake.{} ({})", $name, columns.join(", "))
-            },)*]
+                format!("CREATE TABLE {schema}.{} ({});", $name, columns.join(", "))
+            },)*];
+            statements.concat()
         }
     };
 }
@@ -86,31 +86,38 @@ tables! {
     /// A level of a snapshot (`kind` 0) or a change of a level (`kind` 1). An empty snapshot is
     /// one row without a side.
     BookEvents "book_event" {
-        at_ns: Ns, recv: Time, event: Time, market: Id, stream: Id, seq: Whole,
+        at_ns: Ns, recv_ns: Whole, event_ns: Whole, market: Id, stream: Id, seq: Whole,
         kind: Code, side: Code, price: Dollars, size: Contracts,
+    }
+    /// A level of a whole book, so that none has to be rebuilt from far away; an empty book is one
+    /// row without a side.
+    Checkpoints "checkpoint" {
+        at_ns: Ns, recv_ns: Whole, event_ns: Whole, market: Id, stream: Id, span: Id, seq: Whole,
+        side: Code, price: Dollars, size: Contracts,
     }
     /// A best bid and ask in YES terms, and until when they stood.
     Quotes "quote" {
-        at_ns: Ns, until_ns: Ns, recv: Time, event: Time, market: Id, stream: Id, span: Id,
+        at_ns: Ns, until_ns: Ns, recv_ns: Whole, event_ns: Whole, market: Id, stream: Id, span: Id,
         seq: Whole, bid: Dollars, bid_size: Contracts, ask: Dollars, ask_size: Contracts,
     }
     /// A public trade.
     Trades "trade" {
-        at_ns: Ns, recv: Time, event: Time, market: Id, stream: Id, seq: Whole, trade_id: Text,
-        price: Dollars, no_price: Dollars, size: Contracts, taker_side: Code, is_block: Flag,
+        at_ns: Ns, recv_ns: Whole, event_ns: Whole, market: Id, stream: Id, seq: Whole,
+        trade_id: Text, price: Dollars, no_price: Dollars, size: Contracts, taker_side: Code,
+        is_block: Flag,
     }
     /// A ticker message.
     Tickers "ticker" {
-        at_ns: Ns, recv: Time, event: Time, market: Id, stream: Id,
+        at_ns: Ns, recv_ns: Whole, event_ns: Whole, market: Id, stream: Id,
         price: Dollars, yes_bid: Dollars, yes_ask: Dollars, yes_bid_size: Contracts,
         yes_ask_size: Contracts, last_trade_size: Contracts, volume: Contracts,
         open_interest: Contracts, dollar_volume: Whole, dollar_open_interest: Whole,
     }
     /// A lifecycle message of a market or of an event.
     Lifecycle "lifecycle" {
-        at_ns: Ns, recv: Time, stream: Id, seq: Whole, event_type: Text, ticker: Text,
-        event_ticker: Text, open_time: Time, close_time: Time, determination_time: Time,
-        settled_time: Time, is_deactivated: Flag, result: Text, settlement_value: Text,
+        at_ns: Ns, recv_ns: Whole, stream: Id, seq: Whole, event_type: Text, ticker: Text,
+        event_ticker: Text, open_ns: Whole, close_ns: Whole, determination_ns: Whole,
+        settled_ns: Whole, is_deactivated: Flag, result: Text, settlement_value: Text,
         price_level_structure: Text, title: Text, metadata: Text,
     }
     /// A time in which the book of a market, rebuilt from a stream, is known to be right:
@@ -119,9 +126,11 @@ tables! {
         span: Id, market: Id, stream: Id, from_ns: Ns, from_seq: Whole, to_ns: Ns, to_seq: Whole,
         ended_by: Text,
     }
+    /// Metadata of a market, as the exchange's REST interface gave it.
+    Metadata "metadata" { at_ns: Ns, session: Text, ticker: Text, json: Text }
     /// A hole in a session's record.
     Holes "hole" {
-        hole: Id, kind: Text, session: Id, conn: Whole, sid: Whole, channel: Text,
+        hole: Id, kind: Text, session: Text, conn: Whole, sid: Whole, channel: Text,
         expected: Whole, got: Whole, from_ns: Ns, found_ns: Ns, repaired_ns: Whole,
         declared: Flag, found: Flag, cause: Text,
     }
@@ -134,17 +143,15 @@ tables! {
     }
     /// A connection of a session; known to be up in `[first_ns, end_ns)`.
     Connections "connection" {
-        session: Id, conn: Whole, first_ns: Ns, end_ns: Ns, ended_by: Text, frames: Whole,
+        session: Text, conn: Whole, first_ns: Ns, end_ns: Ns, ended_by: Text, frames: Whole,
     }
     /// A recording session, or a file of another recorder.
     Sessions "session" {
-        session: Id, name: Text, version: Text, env: Text, host: Text, first_ns: Whole, last_ns: Whole,
+        session: Text, version: Text, env: Text, host: Text, first_ns: Whole, last_ns: Whole,
         segments: Whole, lines: Whole, frames: Whole, events: Whole, closed: Flag, own: Flag,
     }
-    /// Metadata of a market, as the exchange's REST interface gave it.
-    Metadata "metadata" { at_ns: Ns, ticker: Text, json: Text }
     /// The names of markets.
-    Markets "market" { market: Id, ticker: Text, series: Text }
-    /// The names of streams: `(session, conn, sid)`.
-    Streams "stream" { stream: Id, session: Id, name: Text, conn: Whole, sid: Whole, channel: Text }
+    Markets "market" { market: Id, ticker: Text }
+    /// The streams: `(session, conn, sid)`, more than one where numbers started anew.
+    Streams "stream" { stream: Id, session: Text, conn: Whole, sid: Whole, channel: Text }
 }

@@ -1,5 +1,7 @@
 //! The sequence rule: one counter a subscription, over all its markets and its replies.
 
+use serde::{Deserialize, Serialize};
+
 /// What a frame's number says about the frames before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
@@ -19,7 +21,7 @@ pub enum Step {
 }
 
 /// The last number of each subscription of one connection.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Sequences {
     /// Subscription and last number. A connection has a handful, so a list beats a map.
     last: Vec<(u64, u64)>,

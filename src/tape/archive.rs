@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Error, Reader};
+use super::{Error, Reader, Stamp};
 
 /// The segments of a log folder, in the order of their names.
 #[derive(Debug, Clone)]
@@ -63,12 +63,20 @@ impl Segment {
     /// # Errors
     /// [`Error::Segment`] when it cannot be opened or is gone in every layout.
     pub fn open(&self) -> Result<Reader, Error> {
-        let mut result = Reader::open(&self.path);
+        self.open_at(0)
+    }
+
+    /// Like [`Self::open`], at an offset of the uncompressed text, which must start a line.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and where the segment is shorter.
+    pub fn open_at(&self, offset: u64) -> Result<Reader, Error> {
+        let mut result = Reader::open_at(&self.path, offset);
         for path in self.later_paths() {
             if !result.as_ref().is_err_and(Error::is_not_found) {
                 break;
             }
-            result = Reader::open(&path).or_else(|error| {
+            result = Reader::open_at(&path, offset).or_else(|error| {
                 // Where it is nowhere, the name that was listed says more.
                 if error.is_not_found() { result } else { Err(error) }
             });
@@ -80,6 +88,14 @@ impl Segment {
     #[must_use]
     pub fn layout_of(path: &Path) -> Option<Layout> {
         split_name(path).map(|(_, layout)| layout)
+    }
+
+    /// The session and the number that the file's name tells, if it is named as ours are.
+    #[must_use]
+    pub fn name(&self) -> Option<(String, u32)> {
+        let stem = self.stem();
+        let (session, number) = Stamp::parse(&stem)?;
+        Some((session.to_owned(), number))
     }
 
     /// Where the segment is found once it has moved on. It only ever goes forward, so whoever

@@ -260,7 +260,7 @@ fn an_export_is_exact_and_whole_or_not_there() {
     assert!(analyzer.export_to_parquet(A, nowhere).is_err());
     let names: Vec<_> =
         std::fs::read_dir(tape.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert_eq!(names.len(), 2, "{names:?}");
+    assert_eq!(names.len(), 3, "the recording, its lake and the export: {names:?}");
 }
 
 #[test]

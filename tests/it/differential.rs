@@ -86,6 +86,8 @@ struct Run {
     session: String,
     gaps: Vec<GapRow>,
     checkpoints: Vec<Checkpoint>,
+    /// The lake lies in it.
+    _folder: tempfile::TempDir,
 }
 
 #[derive(Debug, Default)]
@@ -136,7 +138,8 @@ async fn record(seed: u64, specs: Vec<String>) -> Result<Run, String> {
     analyzer.load_logs(&logs).unwrap();
     let gaps = analyzer.gaps().unwrap();
     let recording = Recording::read(&files_in(&logs));
-    Ok(Run { script, analyzer, recording, session: summary.session, gaps, checkpoints })
+    let (session, folder) = (summary.session, stage.folder);
+    Ok(Run { script, analyzer, recording, session, gaps, checkpoints, _folder: folder })
 }
 
 impl Run {

@@ -246,7 +246,7 @@ fn of_two_recorders_the_one_that_is_live_is_taken() {
     assert_eq!(book_at(&analyzer, A, 7).1, "ok");
     // One more look at the same folder adds nothing.
     let again = analyzer.load_logs(first.path()).unwrap();
-    assert_eq!((again.segments.len(), again.known.len()), (0, 1));
+    assert_eq!(again.segments.len(), 0);
 }
 
 #[test]

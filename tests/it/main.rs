@@ -13,6 +13,8 @@
 mod tidy;
 mod stage;
 mod ingest;
+#[cfg(feature = "duckdb")]
+mod lake;
 mod faults;
 mod crash;
 mod disk;

@@ -2,17 +2,18 @@
 
 use std::{io::Write, path::PathBuf};
 
-use kalshi_orderbook::{analysis::Analyzer, lake::Outcome};
+use kalshi_orderbook::lake::Outcome;
+
+use crate::tape::Loaded;
 
 /// Loads a set of recordings, or says why not.
-fn load(set: &str) -> Option<Analyzer> {
+fn load(set: &str) -> Option<Loaded> {
     let folder = std::env::var_os("KALSHI_REAL_DATA").map(|folder| PathBuf::from(folder).join(set));
     let Some(folder) = folder.filter(|folder| folder.is_dir()) else {
         drop(writeln!(std::io::stderr(), "skipped: KALSHI_REAL_DATA names no folder with `{set}`"));
         return None;
     };
-    let analyzer = Analyzer::new().unwrap();
-    let report = analyzer.load_logs(folder).unwrap();
+    let (analyzer, report) = Loaded::elsewhere(&folder);
     assert!(report.segments.iter().all(|segment| segment.counts.is_conserved()));
     assert!(report.segments.iter().all(|segment| segment.damage.is_none()));
     Some(analyzer)

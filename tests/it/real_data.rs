@@ -7,15 +7,13 @@ use std::{
 };
 
 use fastrand::Rng;
-use kalshi_orderbook::{
-    analysis::Analyzer,
-    lake::{LoadReport, Outcome},
-};
+use kalshi_orderbook::lake::{LoadReport, Outcome};
 
 use crate::{
     compare::{Tally, all_markets},
     naive::{Recording, files_in, text_of},
     stage::Stage,
+    tape::Loaded,
 };
 
 /// A folder of the recordings; `None`, and a word about it, where there are none.
@@ -94,13 +92,12 @@ fn instants(count: usize) -> usize {
     std::env::var("KALSHI_REAL_INSTANTS").map_or(count, |text| text.parse().unwrap())
 }
 
-fn load(path: &Path) -> (Analyzer, Tally, Recording) {
+fn load(path: &Path) -> (Loaded, Tally, Recording) {
     let files = if path.is_dir() { files_in(path) } else { vec![path.to_owned()] };
     let start = Instant::now();
     let recording = Recording::read(&files);
     let read = start.elapsed();
-    let analyzer = Analyzer::new().unwrap();
-    let report = analyzer.load_logs(path).unwrap();
+    let (analyzer, report) = Loaded::elsewhere(path);
     let name = path.display();
     eprintln!("{name}: read in {read:.1?}, loaded in {:.1?}", start.elapsed().saturating_sub(read));
     let mut tally = Tally::default();

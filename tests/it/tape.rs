@@ -1,8 +1,8 @@
 //! Small tapes, written as the text that a recorder writes.
 
-use std::{fmt::Display, fs, path::Path};
+use std::{fmt::Display, fs, path::Path, sync::Arc};
 
-use kalshi_orderbook::analysis::Analyzer;
+use kalshi_orderbook::{analysis::Analyzer, lake::LoadReport};
 use tempfile::TempDir;
 
 pub(crate) const T0: i64 = 1_778_477_600_000_000_000;
@@ -16,13 +16,13 @@ pub(crate) fn at(seconds: i64) -> i64 {
 
 /// A log folder that is filled line by line.
 pub(crate) struct Tape {
-    pub(crate) folder: TempDir,
+    pub(crate) folder: Arc<TempDir>,
     text: String,
 }
 
 impl Tape {
     pub(crate) fn new() -> Self {
-        Self { folder: tempfile::tempdir().unwrap(), text: String::new() }
+        Self { folder: Arc::new(tempfile::tempdir().unwrap()), text: String::new() }
     }
 
     /// A tape of our own recorder: it begins with a session.
@@ -53,6 +53,11 @@ impl Tape {
         self.line(format!(r#"{{"recv_ns":{},"conn":{conn},"frame":{frame}}}"#, at(seconds)))
     }
 
+    /// The lines since the last file.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Ends a file; lines after it go to the next.
     pub(crate) fn file(mut self, name: &str) -> Self {
         let path = self.folder.path().join(name);
@@ -71,11 +76,35 @@ impl Tape {
         self.file(name)
     }
 
-    pub(crate) fn load(&self) -> Analyzer {
+    pub(crate) fn load(&self) -> Loaded {
         let analyzer = Analyzer::new().unwrap();
         analyzer.load_logs(self.path()).unwrap();
         assert!(analyzer.report().total().is_conserved());
-        analyzer
+        Loaded { analyzer, _folder: Arc::clone(&self.folder) }
+    }
+}
+
+/// An analyzer, and the folder that its lake lies in.
+pub(crate) struct Loaded {
+    analyzer: Analyzer,
+    _folder: Arc<TempDir>,
+}
+
+impl Loaded {
+    /// A log folder that is only to be read: its lake lies elsewhere.
+    pub(crate) fn elsewhere(logs: &Path) -> (Self, LoadReport) {
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let analyzer = Analyzer::new().unwrap();
+        let report = analyzer.load(logs, Some(folder.path()), &|_, _| {}).unwrap();
+        (Self { analyzer, _folder: folder }, report)
+    }
+}
+
+impl std::ops::Deref for Loaded {
+    type Target = Analyzer;
+
+    fn deref(&self) -> &Analyzer {
+        &self.analyzer
     }
 }
 

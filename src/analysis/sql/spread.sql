@@ -3,11 +3,11 @@
 -- taken only over time in which the book is known to be right and has both sides.
 WITH piece AS (
     SELECT greatest(q.at_ns, l.from_ns, $2) AS from_ns,
-           least(q.until_ns, l.to_ns, $3) AS to_ns,
+           least(q.at_ns + q.stood_ns, l.to_ns, $3) AS to_ns,
            q.bid, q.ask
-    FROM lake.quote q JOIN lake.live l ON l.market = q.market AND l.span = q.span
-    WHERE q.market = $1 AND l.market = $1
-      AND q.until_ns > greatest($2, l.from_ns) AND q.at_ns < least($3, l.to_ns)
+    FROM lake.quote q JOIN lake.live($1) l ON l.span = q.span
+    WHERE q.ticker = $1
+      AND q.at_ns + q.stood_ns > greatest($2, l.from_ns) AND q.at_ns < least($3, l.to_ns)
 ), part AS (
     SELECT bar, bid, ask,
            (least(to_ns, (bar + 1) * $4) - greatest(from_ns, bar * $4)) AS ns

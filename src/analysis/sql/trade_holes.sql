@@ -4,7 +4,7 @@ WITH up AS (
     SELECT DISTINCT c.session, c.conn, c.first_ns, c.end_ns
     FROM lake.presence p JOIN lake.stream s USING (stream)
     JOIN lake.connection c ON c.session = s.session AND c.conn = s.conn
-    WHERE p.market = $1
+    WHERE p.ticker = $1
 ), ordered AS (
     SELECT max(end_ns) OVER (ORDER BY first_ns, end_ns) AS down_ns,
            lead(first_ns) OVER (ORDER BY first_ns, end_ns) AS up_ns

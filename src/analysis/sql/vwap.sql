@@ -5,7 +5,7 @@
 WITH trade AS (
     SELECT t.at_ns, t.price, t.size, coalesce(t.is_block, false) AS is_block
     FROM lake.trade t
-    WHERE t.market = $1
+    WHERE t.ticker = $1
     QUALIFY t.trade_id IS NULL
          OR row_number() OVER (PARTITION BY t.trade_id ORDER BY t.at_ns, t.stream, t.seq) = 1
 )

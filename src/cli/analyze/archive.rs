@@ -1,4 +1,4 @@
-//! `kalshi analyze markets` and `gaps`: what the archive holds, and what it does not.
+//! `kalshi analyze markets`, `coverage` and `gaps`: what the archive holds, and what it does not.
 
 use std::process::ExitCode;
 
@@ -10,6 +10,13 @@ pub(crate) fn markets(common: &Common, analyzer: &Analyzer) -> Result<ExitCode, 
     let markets = analyzer.markets()?;
     output::rows(common, &markets)?;
     let holes = markets.iter().any(|market| market.holes > 0);
+    Ok(ExitCode::from(if holes && common.strict { 3 } else { 0 }))
+}
+
+pub(crate) fn coverage(common: &Common, analyzer: &Analyzer) -> Result<ExitCode, Failure> {
+    let coverage = analyzer.coverage()?;
+    output::rows(common, &coverage)?;
+    let holes = coverage.iter().any(|hour| hour.holes > 0);
     Ok(ExitCode::from(if holes && common.strict { 3 } else { 0 }))
 }
 

@@ -1,14 +1,31 @@
 //! Loading the log folder, and telling what was odd in it.
 
+use indicatif::{ProgressBar, ProgressStyle};
 use kalshi_orderbook::analysis::Analyzer;
 
 use super::{Common, Failure, output};
 
-/// Loads the log folder; oddities that may hide data are told on standard error.
+/// On a terminal, how far the digestion of new recordings has come.
+fn progress() -> ProgressBar {
+    let bar = ProgressBar::no_length();
+    let template = "digesting {wide_bar} {bytes}/{total_bytes} {eta}";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    bar
+}
+
+/// Brings the lake of the log folder up to date; oddities that may hide data are told on standard error.
 pub(crate) fn load(common: &Common) -> Result<Analyzer, Failure> {
     let analyzer = Analyzer::new()?;
-    let report = analyzer.load_logs(&common.log_dir)?;
-    if report.segments.is_empty() {
+    let lake = common.lake_dir.as_deref();
+    let bar = progress();
+    let report = analyzer.load(&common.log_dir, lake, &|read, total| {
+        bar.set_length(total.max(read));
+        bar.set_position(read);
+    })?;
+    bar.finish_and_clear();
+    if !analyzer.has_recordings()? {
         let failure = Failure::from(anyhow::anyhow!(
             "there is no recording in `{}`",
             common.log_dir.display()

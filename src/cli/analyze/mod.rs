@@ -27,6 +27,8 @@ pub(crate) enum Question {
     Imbalance(bars::DeepArgs),
     /// What is recorded of each market
     Markets,
+    /// Seconds of known book, and holes, of each market and hour
+    Coverage,
     /// Every hole of the archive: declared, found, repaired or not
     Gaps,
     /// Run any SQL over the views
@@ -41,6 +43,7 @@ pub(crate) fn run(common: &Common, question: Question) -> Result<ExitCode, Failu
         Question::Vwap(args) => bars::vwap(common, &analyzer, &args),
         Question::Imbalance(args) => bars::imbalance(common, &analyzer, &args),
         Question::Markets => archive::markets(common, &analyzer),
+        Question::Coverage => archive::coverage(common, &analyzer),
         Question::Gaps => archive::gaps(common, &analyzer),
         Question::Sql(args) => sql::run(common, &analyzer, &args),
     }

@@ -13,7 +13,8 @@ use super::{Common, Failure, output};
 /// Run any SQL over the views
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans.
+Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans,
+coverage.
 book_at(ticker, time) is the book of a market at an instant.
 
 Examples:

@@ -3,6 +3,7 @@
 use super::{Digester, Envelope, Witness, chain};
 use crate::lake::{
     hole::{Hole, Kind},
+    ids::Number,
     quote::UNSET,
     report::Outcome,
     stream::{Applied, End, Replaced, Seen},
@@ -13,7 +14,7 @@ use crate::protocol::{Delta, ParseError, Price, Side, Size, Snapshot};
 /// `DECIMAL(18,2)` holds less than this many hundredths.
 const SIZE_UNITS_END: u64 = 1_000_000_000_000_000_000;
 
-impl Digester<'_> {
+impl Digester {
     /// A book message that cannot be placed in its stream cannot be applied either.
     pub(super) fn unnumbered(&mut self, at: &Envelope) -> bool {
         let unnumbered = at.sid.is_none() || at.now.seq == 0;
@@ -29,9 +30,9 @@ impl Digester<'_> {
             return Outcome::Unreadable;
         }
         let market = self.market(&snapshot.ticker);
-        let registry = self.registry;
         let rows = &mut self.rows;
-        let Some(stream) = self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, registry))
+        let Some(stream) =
+            self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, &mut self.ids))
         else {
             return Outcome::Unreadable;
         };
@@ -59,7 +60,7 @@ impl Digester<'_> {
         if empty {
             push_book_event(rows, at, market, stream.number, 0, None);
         }
-        match stream.snapshot(market, [&snapshot.yes, no], at.now, registry, rows) {
+        match stream.snapshot(market, [&snapshot.yes, no], at.now, &mut self.ids, rows) {
             Replaced::Done => self.holes.snapshot(market, at.now.at),
             Replaced::Differs => {
                 self.holes.snapshot(market, at.now.at);
@@ -75,9 +76,9 @@ impl Digester<'_> {
             return Outcome::Unreadable;
         }
         let market = self.market(&delta.ticker);
-        let registry = self.registry;
         let rows = &mut self.rows;
-        let Some(stream) = self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, registry))
+        let Some(stream) =
+            self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, &mut self.ids))
         else {
             return Outcome::Unreadable;
         };
@@ -119,7 +120,7 @@ impl Digester<'_> {
         self.note(name, || format!("{kind}: {}", chain(error)));
         if matches!(kind, "orderbook_delta" | "orderbook_snapshot")
             && let Some(conn) = self.conns.get_mut(&at.conn)
-            && let Some(stream) = conn.stream(at.sid, self.registry)
+            && let Some(stream) = conn.stream(at.sid, &mut self.ids)
         {
             let until = stream.well_until(at.now.at);
             let markets = stream.close_all(until, End::Unreadable, &mut self.rows);
@@ -146,7 +147,7 @@ impl Digester<'_> {
             return;
         }
         let Some(conn) = self.conns.get_mut(&number) else { return };
-        let Some(stream) = conn.stream(Some(sid), self.registry) else { return };
+        let Some(stream) = conn.stream(Some(sid), &mut self.ids) else { return };
         let until = stream.well_until(at);
         let markets = stream.close_all(until, End::Gap, &mut self.rows);
         let from_ns = if stream.last_ns == UNSET { at } else { stream.last_ns };
@@ -167,15 +168,15 @@ impl Digester<'_> {
 fn push_book_event(
     rows: &mut Rows,
     at: &Envelope,
-    market: u32,
-    stream: u32,
+    market: Number,
+    stream: Number,
     kind: u8,
     level: Option<(Side, Price, Size)>,
 ) {
     let table = &mut rows.BookEvents;
     table.at_ns.push(at.now.at);
-    table.recv.push(at.now.recv);
-    table.event.push(at.now.event);
+    table.recv_ns.push(at.now.recv);
+    table.event_ns.push(at.now.event);
     table.market.push(market);
     table.stream.push(stream);
     table.seq.push(Some(at.now.seq));

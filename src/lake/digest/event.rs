@@ -9,7 +9,7 @@ use crate::lake::{
 use crate::protocol::Sequences;
 use crate::tape::Event;
 
-impl Digester<'_> {
+impl Digester {
     pub(super) fn event(&mut self, recv: Option<i64>, conn: Option<u32>, event: Event<'_>) {
         if let Some(recv) = recv {
             self.seen_at(recv);
@@ -47,6 +47,7 @@ impl Digester<'_> {
                 let ticker = ticker_of(market.get());
                 let table = &mut self.rows.Metadata;
                 table.at_ns.push(at);
+                table.session.push(Some(&self.name));
                 table.ticker.push(ticker.as_deref());
                 table.json.push(Some(market.get()));
                 table.end_row();
@@ -87,7 +88,7 @@ impl Digester<'_> {
         }
         markets.sort_unstable();
         markets.dedup();
-        conn.over = Some(("disconnected", at));
+        conn.over = Some((End::Disconnected, at));
         if wanted {
             return;
         }
@@ -100,7 +101,7 @@ impl Digester<'_> {
     }
 }
 
-impl Digester<'_> {
+impl Digester {
     /// The exchange ended a subscription: its books stand still from here.
     pub(super) fn ended(&mut self, number: u32, sid: Option<u64>, at: i64, cause: &str) {
         self.doubt(number, sid, (Kind::Ended, End::Ended), (at, at), cause);

@@ -6,42 +6,48 @@ use crate::lake::{
     stream::End,
 };
 
-impl Digester<'_> {
+impl Digester {
     /// Ends the session: whatever is open is closed, and what is known of it as a whole written.
     pub(in crate::lake) fn finish(&mut self) {
+        self.settle_all();
         let numbers: Vec<u32> = self.conns.keys().copied().collect();
-        for &number in &numbers {
-            self.settle(number, 0);
-        }
         let last_ns = self.facts.last_ns.unwrap_or_default();
         self.note_reconnections();
         for number in numbers {
             let Some(conn) = self.conns.get_mut(&number) else { continue };
             // Our recorder would have said that a connection ended; of others only the frames tell.
             let alive_ns = if self.facts.own { last_ns } else { conn.at.unwrap_or_default() };
-            let (ended_by, end_ns) = *conn.over.get_or_insert(("end", alive_ns.saturating_add(1)));
+            let (ended_by, end_ns) =
+                *conn.over.get_or_insert((End::Tape, alive_ns.saturating_add(1)));
             for stream in &mut conn.streams {
                 stream.close_all(end_ns, End::Tape, &mut self.rows);
-                stream.write((self.session, &self.name), number, &mut self.rows);
+                stream.write(&self.name, number, &mut self.rows);
             }
             let table = &mut self.rows.Connections;
-            table.session.push(self.session);
+            table.session.push(Some(&self.name));
             table.conn.push(Some(i64::from(number)));
             table.first_ns.push(conn.first_ns);
             table.end_ns.push(end_ns);
-            table.ended_by.push(Some(ended_by));
+            table.ended_by.push(Some(ended_by.as_str()));
             table.frames.push(i64::try_from(conn.frames).ok());
             table.end_row();
         }
-        self.holes.write(self.session, self.registry, &mut self.rows);
+        self.holes.write(&self.name, self.ids, &mut self.rows);
         self.write_session();
+    }
+
+    /// Gives a time to what has none and will get none.
+    pub(in crate::lake) fn settle_all(&mut self) {
+        let numbers: Vec<u32> = self.conns.keys().copied().collect();
+        for number in numbers {
+            self.settle(number, 0);
+        }
     }
 
     fn write_session(&mut self) {
         let facts = &self.facts;
         let table = &mut self.rows.Sessions;
-        table.session.push(self.session);
-        table.name.push(Some(&self.name));
+        table.session.push(Some(&self.name));
         table.version.push(facts.version.as_deref());
         table.env.push(facts.env.as_deref());
         table.host.push(facts.host.as_deref());
@@ -72,7 +78,7 @@ impl Digester<'_> {
             for stream in &mut conn.streams {
                 markets.extend(stream.close_all(end_ns, End::Disconnected, &mut self.rows));
             }
-            conn.over = Some(("disconnected", end_ns));
+            conn.over = Some((End::Disconnected, end_ns));
             markets.sort_unstable();
             markets.dedup();
             self.holes.add(Hole {

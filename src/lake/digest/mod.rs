@@ -12,11 +12,13 @@ use std::{
     path::Path,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     connection::Connection,
     hole::{Holes, Kind},
+    ids::{Ids, Number},
     quote::{Moment, UNSET},
-    registry::Registry,
     report::{Outcome, SegmentReport},
     stream::End,
     table::Rows,
@@ -25,17 +27,19 @@ use crate::protocol::{Header, Message, ParseError, Remedy, Sequences, Step, Subs
 use crate::tape::{Body, Line, Record};
 
 /// Digests one session, or one file of another recorder.
-pub(super) struct Digester<'r> {
-    registry: &'r Registry,
-    session: u32,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Digester {
+    ids: Ids,
     name: String,
     facts: Facts,
     conns: BTreeMap<u32, Connection>,
     /// The connection that bare frames belong to.
     current: u32,
     holes: Holes,
-    markets: HashMap<Box<str>, u32>,
+    markets: HashMap<Box<str>, Number>,
+    #[serde(skip)]
     report: SegmentReport,
+    #[serde(skip)]
     pub(super) rows: Rows,
     /// Records stand in `rows` whose time is not known yet.
     pub(super) untimed: bool,
@@ -43,7 +47,7 @@ pub(super) struct Digester<'r> {
 }
 
 /// What a session says of itself, and its totals.
-#[derive(Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
 struct Facts {
     own: bool,
     version: Option<String>,
@@ -65,11 +69,10 @@ struct Envelope {
     now: Moment,
 }
 
-impl<'r> Digester<'r> {
-    pub(super) fn new(registry: &'r Registry, name: &str) -> Self {
+impl Digester {
+    pub(super) fn new(session: u32, name: &str) -> Self {
         Self {
-            registry,
-            session: registry.session(name),
+            ids: Ids::new(session),
             name: name.to_owned(),
             facts: Facts::default(),
             conns: BTreeMap::new(),
@@ -83,47 +86,72 @@ impl<'r> Digester<'r> {
         }
     }
 
-    pub(super) fn start_segment(&mut self, path: &Path) {
+    /// Names every market so far: numbers mean nothing to rows stored at another time.
+    pub(super) fn name_all(&mut self) {
+        for (ticker, &market) in &self.markets {
+            name_market(market, ticker, &mut self.rows);
+        }
+    }
+
+    /// A copy without rows, to look at the session as if it ended here.
+    pub(super) fn fork(&self) -> Self {
+        Self {
+            ids: self.ids,
+            name: self.name.clone(),
+            facts: self.facts.clone(),
+            conns: self.conns.clone(),
+            current: self.current,
+            holes: self.holes.clone(),
+            markets: self.markets.clone(),
+            report: SegmentReport::default(),
+            rows: Rows::default(),
+            untimed: self.untimed,
+            line: self.line,
+        }
+    }
+
+    pub(super) fn start_segment(&mut self, path: &Path, new: bool) {
         self.report = SegmentReport {
             path: path.to_owned(),
             session: self.name.clone(),
             ..SegmentReport::default()
         };
-        self.facts.segments += 1;
+        self.facts.segments += i64::from(new);
     }
 
     pub(super) fn end_segment(&mut self, damage: Option<String>) -> SegmentReport {
         let mut report = std::mem::take(&mut self.report);
         report.damage = damage;
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        self.facts.lines += whole(report.counts.lines);
+        // A torn line is met again, whole, or not at all.
+        self.facts.lines += whole(report.counts.lines - report.counts.torn);
         self.facts.frames += whole(report.counts.frames);
         self.facts.events += whole(report.counts.events);
         report
     }
 
-    /// Takes one line.
-    pub(super) fn line(&mut self, line: Line<'_>) {
+    /// Takes one line; false where it is torn.
+    pub(super) fn line(&mut self, line: Line<'_>) -> bool {
         self.line = line.number;
         self.report.counts.lines += 1;
         self.report.counts.bytes += line.bytes.len() as u64 + u64::from(line.ended);
         if line.bytes.trim_ascii().is_empty() {
             self.report.counts.blank += 1;
-            return;
+            return true;
         }
         let refused = match Record::parse(line.bytes) {
             Err(error) => chain(&error),
             Ok(Record { recv_ns, conn, body: Body::Event(event) }) => {
                 self.report.counts.events += 1;
                 self.event(recv_ns, conn, *event);
-                return;
+                return true;
             }
             Ok(Record { recv_ns, conn, body: Body::Frame(text) }) => match Message::read(&text) {
                 Err(error) => chain(&error),
                 Ok((header, message)) => {
                     let outcome = self.frame(recv_ns, conn, &text, &header, message);
                     self.report.counts.add(outcome);
-                    return;
+                    return true;
                 }
             },
         };
@@ -134,6 +162,7 @@ impl<'r> Digester<'r> {
             self.report.counts.torn += 1;
             self.note("torn last line", || refused);
         }
+        line.ended
     }
 
     fn frame(
@@ -178,7 +207,7 @@ impl<'r> Digester<'r> {
             Err(error) => self.unreadable(&envelope, header.kind(), &error),
         };
         if let (Some(_), Some(conn)) = (header.seq, self.conns.get_mut(&number))
-            && let Some(stream) = conn.stream(header.sid, self.registry)
+            && let Some(stream) = conn.stream(header.sid, &mut self.ids)
         {
             stream.last_ns = at;
             stream.last_seq = seq;
@@ -209,7 +238,7 @@ impl<'r> Digester<'r> {
         self.doubt(number, Some(sid), (Kind::Repeat, End::Repeat), (from, at), &cause);
         let anew = kind == "orderbook_snapshot";
         if let Some(conn) = self.conns.get_mut(&number).filter(|_| anew) {
-            conn.start_anew(sid, seq, self.registry);
+            conn.start_anew(sid, seq, &mut self.ids);
         }
         anew
     }
@@ -271,6 +300,7 @@ impl<'r> Digester<'r> {
         let rows = &mut self.rows;
         for column in [
             &mut rows.BookEvents.at_ns,
+            &mut rows.Checkpoints.at_ns,
             &mut rows.Quotes.at_ns,
             &mut rows.Quotes.until_ns,
             &mut rows.Trades.at_ns,
@@ -327,23 +357,31 @@ impl<'r> Digester<'r> {
         id: Option<u64>,
     ) -> Outcome {
         if let Some(conn) = self.conns.get_mut(&at.conn) {
-            conn.subscribed(reply.sid, &reply.channel, id, self.registry);
+            conn.subscribed(reply.sid, &reply.channel, id, &mut self.ids);
         }
         Outcome::Reply
     }
 
-    fn market(&mut self, ticker: &str) -> u32 {
+    /// The number of a market; a new one is named in the rows.
+    fn market(&mut self, ticker: &str) -> Number {
         if let Some(&market) = self.markets.get(ticker) {
             return market;
         }
-        let market = self.registry.market(ticker);
+        let market = self.ids.next_market();
         self.markets.insert(ticker.into(), market);
+        name_market(market, ticker, &mut self.rows);
         market
     }
 
     fn note(&mut self, kind: &str, reason: impl FnOnce() -> String) {
         self.report.note(kind, self.line, reason);
     }
+}
+
+fn name_market(market: Number, ticker: &str, rows: &mut Rows) {
+    rows.Markets.market.push(market);
+    rows.Markets.ticker.push(Some(ticker));
+    rows.Markets.end_row();
 }
 
 /// Who tells of a gap.

@@ -1,10 +1,10 @@
 //! Messages that become one row each: tickers, trades, lifecycle.
 
 use super::{Digester, Envelope, book::fits};
-use crate::lake::{report::Outcome, stream::Seen};
+use crate::lake::{ids::Number, report::Outcome, stream::Seen};
 use crate::protocol::{EventLifecycle, Header, MarketLifecycle, TickerUpdate, Trade};
 
-impl Digester<'_> {
+impl Digester {
     pub(super) fn ticker(&mut self, at: &Envelope, ticker: &TickerUpdate<'_>) -> Outcome {
         let sizes = [
             ticker.yes_bid_size,
@@ -21,8 +21,8 @@ impl Digester<'_> {
         };
         let table = &mut self.rows.Tickers;
         table.at_ns.push(at.now.at);
-        table.recv.push(at.now.recv);
-        table.event.push(at.now.event);
+        table.recv_ns.push(at.now.recv);
+        table.event_ns.push(at.now.event);
         table.market.push(market);
         table.stream.push(stream);
         table.price.push(ticker.price);
@@ -48,8 +48,8 @@ impl Digester<'_> {
         };
         let table = &mut self.rows.Trades;
         table.at_ns.push(at.now.at);
-        table.recv.push(at.now.recv);
-        table.event.push(at.now.event);
+        table.recv_ns.push(at.now.recv);
+        table.event_ns.push(at.now.event);
         table.market.push(market);
         table.stream.push(stream);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
@@ -70,9 +70,9 @@ impl Digester<'_> {
         ticker: &str,
         channel: &str,
         seen: Seen,
-    ) -> Option<(u32, u32)> {
+    ) -> Option<(Number, Number)> {
         let market = self.market(ticker);
-        let stream = self.conns.get_mut(&at.conn)?.stream(at.sid, self.registry)?;
+        let stream = self.conns.get_mut(&at.conn)?.stream(at.sid, &mut self.ids)?;
         stream.channel.get_or_insert_with(|| channel.to_owned());
         stream.see(market, at.now.at, seen);
         Some((market, stream.number))
@@ -83,24 +83,24 @@ impl Digester<'_> {
         at: &Envelope,
         step: &MarketLifecycle<'_>,
     ) -> Outcome {
-        let registry = self.registry;
-        let Some(stream) = self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, registry))
+        let Some(stream) =
+            self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, &mut self.ids))
         else {
             return Outcome::Unreadable;
         };
         let seconds = |value: Option<i64>| value.and_then(|s| s.checked_mul(1_000_000_000));
         let table = &mut self.rows.Lifecycle;
         table.at_ns.push(at.now.at);
-        table.recv.push(at.now.recv);
+        table.recv_ns.push(at.now.recv);
         table.stream.push(stream.number);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
         table.event_type.push(Some(&step.event_type));
         table.ticker.push(Some(&step.market_ticker));
         table.event_ticker.push(None);
-        table.open_time.push(seconds(step.open_ts));
-        table.close_time.push(seconds(step.close_ts));
-        table.determination_time.push(seconds(step.determination_ts));
-        table.settled_time.push(seconds(step.settled_ts));
+        table.open_ns.push(seconds(step.open_ts));
+        table.close_ns.push(seconds(step.close_ts));
+        table.determination_ns.push(seconds(step.determination_ts));
+        table.settled_ns.push(seconds(step.settled_ts));
         table.is_deactivated.push(step.is_deactivated);
         table.result.push(step.result.as_deref());
         table.settlement_value.push(step.settlement_value.as_deref());
@@ -117,24 +117,24 @@ impl Digester<'_> {
         step: &EventLifecycle<'_>,
         header: &Header<'_>,
     ) -> Outcome {
-        let registry = self.registry;
-        let Some(stream) = self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, registry))
+        let Some(stream) =
+            self.conns.get_mut(&at.conn).and_then(|c| c.stream(at.sid, &mut self.ids))
         else {
             return Outcome::Unreadable;
         };
         let table = &mut self.rows.Lifecycle;
         table.at_ns.push(at.now.at);
-        table.recv.push(at.now.recv);
+        table.recv_ns.push(at.now.recv);
         table.stream.push(stream.number);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
         table.event_type.push(Some(header.kind()));
         table.ticker.push(None);
         table.event_ticker.push(Some(&step.event_ticker));
         for time in [
-            &mut table.open_time,
-            &mut table.close_time,
-            &mut table.determination_time,
-            &mut table.settled_time,
+            &mut table.open_ns,
+            &mut table.close_ns,
+            &mut table.determination_ns,
+            &mut table.settled_ns,
         ] {
             time.push(None);
         }

@@ -1,0 +1,38 @@
+//! How much of each hour is known.
+
+use duckdb::Connection;
+use serde::Serialize;
+
+use super::{Error, Nanos, database};
+
+/// An hour of a market.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CoverageRow {
+    /// The market.
+    pub ticker: String,
+    /// The hour's start.
+    pub hour: Nanos,
+    /// Seconds in which its book is known to be right.
+    pub live_s: f64,
+    /// Seconds between its first and last known moment in which it is not.
+    pub hole_s: f64,
+    /// Holes that fall into the hour.
+    pub holes: i64,
+}
+
+pub(super) fn coverage(connection: &Connection) -> Result<Vec<CoverageRow>, Error> {
+    let fail = database::failed("ask for the coverage");
+    let sql = "SELECT ticker, epoch_ns(hour), live_s, hole_s, holes FROM coverage
+               ORDER BY ticker, hour";
+    let mut statement = connection.prepare(sql).map_err(&fail)?;
+    let rows = statement.query_map([], |row| {
+        Ok(CoverageRow {
+            ticker: row.get(0)?,
+            hour: Nanos(row.get(1)?),
+            live_s: row.get(2)?,
+            hole_s: row.get(3)?,
+            holes: row.get(4)?,
+        })
+    });
+    rows.and_then(Iterator::collect).map_err(fail)
+}

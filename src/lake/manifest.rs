@@ -1,0 +1,135 @@
+//! What a lake holds: one small file, replaced as a whole, that makes a digestion valid.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::Error;
+
+/// The version of everything under the lake's folder. Another one is built anew.
+const FORMAT: u32 = 1;
+const NAME: &str = "manifest.json";
+
+/// What a lake holds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Manifest {
+    format: u32,
+    pub(super) next_part: u64,
+    pub(super) next_session: u32,
+    /// What was digested, by the path within the log folder.
+    pub(super) files: BTreeMap<String, Stat>,
+    pub(super) sessions: BTreeMap<String, Session>,
+    pub(super) parts: Vec<Part>,
+    /// Files that no newer reader needs, and since when.
+    pub(super) garbage: Vec<(String, i64)>,
+}
+
+/// What tells whether a file has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stat {
+    pub(super) bytes: u64,
+    pub(super) modified_ns: i64,
+}
+
+/// How far a session is digested.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Session {
+    pub(super) number: u32,
+    /// The segments digested, the last perhaps in part.
+    pub(super) segments: BTreeSet<u32>,
+    /// Where the last one goes on, in its uncompressed text.
+    pub(super) offset: u64,
+    pub(super) line: u64,
+    /// What the digester knew there.
+    pub(super) state: String,
+}
+
+/// A file of rows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Part {
+    pub(super) table: String,
+    /// Within the lake's folder.
+    pub(super) path: String,
+    pub(super) rows: u64,
+    pub(super) first_ns: i64,
+    pub(super) last_ns: i64,
+    pub(super) stat: Stat,
+    /// XXH3-128 of the file.
+    pub(super) xxh128: String,
+    /// Sessions of which it tells as a whole; empty where rows are for good.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) sessions: BTreeSet<String>,
+}
+
+impl Stat {
+    pub(super) fn of(path: &Path) -> std::io::Result<Self> {
+        let metadata = fs::metadata(path)?;
+        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified_ns = i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX);
+        Ok(Self { bytes: metadata.len(), modified_ns })
+    }
+}
+
+impl Default for Manifest {
+    fn default() -> Self {
+        Self {
+            format: FORMAT,
+            next_part: 1,
+            next_session: 1,
+            files: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            parts: Vec::new(),
+            garbage: Vec::new(),
+        }
+    }
+}
+
+impl Manifest {
+    /// A manifest of nothing, that goes on where this one ends: its files are for older readers.
+    pub(super) fn renewed(&self) -> Self {
+        let now_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let (next_part, next_session) = (self.next_part, self.next_session);
+        let parts = self.parts.iter().map(|part| (part.path.clone(), now_ns));
+        let garbage = self.garbage.iter().cloned().chain(parts).collect();
+        Self { next_part, next_session, garbage, ..Self::default() }
+    }
+
+    /// Reads the manifest of a lake; `None` where there is none of this format.
+    pub(super) fn read(lake: &Path) -> Option<Self> {
+        let text = fs::read(lake.join(NAME)).ok()?;
+        let manifest: Self = serde_json::from_slice(&text).ok()?;
+        (manifest.format == FORMAT).then_some(manifest)
+    }
+
+    /// Makes this the manifest of the lake, at once and for good.
+    pub(super) fn write(&self, lake: &Path) -> Result<(), Error> {
+        let path = lake.join(NAME);
+        let temporary = lake.join(format!("{NAME}.tmp"));
+        let write = || {
+            let mut file = fs::File::create(&temporary)?;
+            file.write_all(&serde_json::to_vec(self)?)?;
+            file.sync_all()?;
+            fs::rename(&temporary, &path)
+        };
+        write().map_err(|source| Error::file("write", &path, source))
+    }
+
+    /// The parts of a table.
+    pub(super) fn of<'m>(&'m self, table: &'m str) -> impl Iterator<Item = &'m Part> {
+        self.parts.iter().filter(move |part| part.table == table)
+    }
+
+    /// Files that belong to the lake, within its folder.
+    pub(super) fn owned(&self) -> BTreeSet<PathBuf> {
+        let parts = self.parts.iter().map(|part| part.path.as_str());
+        let states = self.sessions.values().map(|session| session.state.as_str());
+        let garbage = self.garbage.iter().map(|(path, _)| path.as_str());
+        parts.chain(states).chain(garbage).chain([NAME]).map(PathBuf::from).collect()
+    }
+}

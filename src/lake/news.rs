@@ -1,0 +1,114 @@
+//! What of a log folder is not in its lake yet.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Error,
+    manifest::{Manifest, Stat},
+};
+use crate::tape::{Archive, Body, Event, Layout, Record, Segment};
+
+/// More of one session, to be digested in order.
+#[derive(Debug, Clone)]
+pub(super) struct Job {
+    pub(super) session: String,
+    pub(super) segments: Vec<(u32, Segment)>,
+}
+
+/// What there is to do.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    pub(super) jobs: Vec<Job>,
+    /// Files as they are now, by their path within the log folder.
+    pub(super) files: BTreeMap<String, Stat>,
+    /// Files that hold what others hold, too.
+    pub(super) doubles: Vec<PathBuf>,
+    /// Why what was digested does not hold any more.
+    pub(super) outdated: Option<String>,
+}
+
+impl News {
+    /// Whether the lake is up to date.
+    pub(super) fn is_none(&self) -> bool {
+        self.jobs.is_empty() && self.outdated.is_none()
+    }
+}
+
+/// Compares a log folder with what was digested of it.
+pub(super) fn news(archive: &Archive, manifest: &Manifest) -> Result<News, Error> {
+    let mut news = News::default();
+    let mut sessions: BTreeMap<String, BTreeMap<u32, Segment>> = BTreeMap::new();
+    let mut names: BTreeSet<String> = BTreeSet::new();
+    for segment in &archive.segments {
+        // A file that has moved on since it was listed is met under its new name next time.
+        let Ok(stat) = Stat::of(&segment.path) else { continue };
+        let within = within(&archive.folder, &segment.path);
+        let known = manifest.files.get(&within).copied();
+        news.files.insert(within.clone(), stat);
+        if known == Some(stat) {
+            continue;
+        }
+        match own_name(segment) {
+            Some((session, number)) => {
+                let twice = sessions.entry(session).or_default().insert(number, segment.clone());
+                news.doubles.extend(twice.map(|segment| segment.path));
+            }
+            None => {
+                // Two files of one name are told apart by their folder.
+                let stem = segment.stem();
+                let other = manifest.files.keys().any(|path| *path != within && is_of(path, &stem));
+                let taken = other || !names.insert(stem.clone());
+                let session = if taken { within.clone() } else { stem };
+                news.outdated = news.outdated.or_else(|| changed(&within, known, stat, segment));
+                sessions.entry(session).or_default().insert(0, segment.clone());
+            }
+        }
+    }
+    for (session, mut segments) in sessions {
+        if let Some(digested) = manifest.sessions.get(&session) {
+            let last = digested.segments.last().copied().unwrap_or_default();
+            if let Some(late) =
+                segments.keys().find(|n| **n < last && !digested.segments.contains(n))
+            {
+                news.outdated = Some(format!("segment {late} of session {session} came late"));
+            }
+            segments.retain(|number, _| *number >= last);
+        }
+        if !segments.is_empty() {
+            news.jobs.push(Job { session, segments: segments.into_iter().collect() });
+        }
+    }
+    Ok(news)
+}
+
+/// Why a file of another recorder that was digested is another one by now.
+fn changed(path: &str, known: Option<Stat>, now: Stat, segment: &Segment) -> Option<String> {
+    let known = known?;
+    let grows = now.bytes >= known.bytes && segment.layout != Layout::Compressed;
+    (!grows).then(|| format!("`{path}` was replaced"))
+}
+
+fn within(folder: &Path, path: &Path) -> String {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
+}
+
+fn is_of(path: &str, stem: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
+}
+
+/// The session and number of one of our segments: from its name, or where somebody has renamed it,
+/// from its first line.
+fn own_name(segment: &Segment) -> Option<(String, u32)> {
+    if let Some(name) = segment.name() {
+        return Some(name);
+    }
+    let mut reader = segment.open().ok()?;
+    let line = reader.next_line().ok()??;
+    let Body::Event(event) = Record::parse(line.bytes).ok()?.body else { return None };
+    let Event::Session(info) = *event else { return None };
+    Some((info.session.into_owned(), info.segment))
+}

@@ -1,0 +1,263 @@
+//! The lake: digested bit by bit, thrown away, damaged, shared; the answers stay the same.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use kalshi_orderbook::analysis::Analyzer;
+
+use crate::tape::{A, B, Tape, delta, snapshot};
+
+/// Every answer that there is, as text: all views, row by row.
+fn answers(logs: &Path) -> Vec<String> {
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(logs).unwrap();
+    let views = [
+        "book_events ORDER BY ALL",
+        "bbo ORDER BY ALL",
+        "trades ORDER BY ALL",
+        "spans ORDER BY ALL",
+        "gaps ORDER BY ALL",
+        "coverage ORDER BY ALL",
+        "markets ORDER BY ALL",
+        "(SELECT session, lines, frames, events, closed FROM sessions) ORDER BY ALL",
+    ];
+    let mut answers = Vec::new();
+    for view in views {
+        let rows = analyzer.query(&format!("SELECT r::VARCHAR FROM (FROM {view}) r")).unwrap();
+        for batch in rows {
+            let text = batch.column(0).clone();
+            let text = text
+                .as_any()
+                .downcast_ref::<kalshi_orderbook::analysis::arrow::array::StringArray>();
+            answers.extend(text.unwrap().iter().map(|row| format!("{view}: {}", row.unwrap())));
+        }
+    }
+    assert!(answers.len() > 8, "{answers:?}");
+    answers
+}
+
+/// Compares answers row by row, as a list of thousands says little.
+#[track_caller]
+fn same(found: &[String], expected: &[String]) {
+    let missing: Vec<_> = expected.iter().filter(|row| !found.contains(row)).collect();
+    let new: Vec<_> = found.iter().filter(|row| !expected.contains(row)).collect();
+    assert_eq!(
+        (missing.as_slice(), new.as_slice(), found.len()),
+        (&[][..], &[][..], expected.len())
+    );
+}
+
+fn lake(logs: &Path) -> PathBuf {
+    logs.join("lake")
+}
+
+/// Every file under a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut pending = vec![folder.to_owned()];
+    while let Some(folder) = pending.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { pending.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Two connections, a gap, a snapshot that mends it, and a level each second.
+fn lines() -> Vec<String> {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4500", "9.00")], &[("0.4800", "2.00")]))
+        .frame(1, 1, snapshot(2, 2, B, &[("0.1000", "5.00")], &[]));
+    let mut tape = tape;
+    for n in 0..30 {
+        let market = if n % 3 == 0 { B } else { A };
+        let seq = if n < 15 { 3 + n } else { 5 + n };
+        tape = tape.frame(
+            2 + i64::try_from(n).unwrap(),
+            1,
+            delta(2, seq, market, "yes", "0.4600", "1.00"),
+        );
+    }
+    let tape = tape
+        .frame(40, 1, snapshot(2, 35, A, &[("0.4400", "1.00")], &[]))
+        .event(50, 1, r#""disconnected","cause":"reset by peer""#)
+        .connected(52, 2)
+        .frame(53, 2, snapshot(2, 1, A, &[("0.4300", "1.00")], &[]))
+        .frame(86_400 + 60, 2, delta(2, 2, A, "yes", "0.4300", "2.50"));
+    tape.text().lines().map(str::to_owned).collect()
+}
+
+fn write(path: &Path, text: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+}
+
+const SEGMENT: &str = "2026-05-11/20260511T053320Z-3f9a1c07be52-0000.jsonl";
+
+#[test]
+fn digested_line_by_line_it_is_what_it_is_digested_at_once() {
+    let lines = lines();
+    let [once, often] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    write(&once.path().join(SEGMENT), &(lines.join("\n") + "\n"));
+    let expected = answers(once.path());
+    for (n, line) in lines.iter().enumerate() {
+        // Half a line first: it is not there yet.
+        let (start, end) = line.split_at(line.len() / 2);
+        write(&often.path().join(SEGMENT), start);
+        if n % 4 == 0 {
+            Analyzer::new().unwrap().load_logs(often.path()).unwrap();
+        }
+        write(&often.path().join(SEGMENT), &format!("{end}\n"));
+        if n % 3 != 0 {
+            Analyzer::new().unwrap().load_logs(often.path()).unwrap();
+        }
+    }
+    same(&answers(often.path()), &expected);
+    // And small files have become few.
+    let parts = files(&lake(often.path()).join("book_event"));
+    let manifest = fs::read_to_string(lake(often.path()).join("manifest.json")).unwrap();
+    let live = parts
+        .iter()
+        .filter(|part| manifest.contains(&format!("{}\"", part.file_name().unwrap().display())));
+    assert!(live.count() < 40, "{parts:?}");
+}
+
+#[test]
+fn a_segment_that_is_sealed_and_compressed_meanwhile_is_digested_once() {
+    let lines = lines();
+    let folder = tempfile::tempdir().unwrap();
+    let open = folder.path().join(SEGMENT);
+    write(&open, &(lines[..10].join("\n") + "\n"));
+    Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    write(&open, &(lines[10..].join("\n") + "\n"));
+    let text = fs::read(&open).unwrap();
+    let compressed = open.with_extension("jsonl.zst");
+    fs::write(&compressed, zstd::encode_all(text.as_slice(), 3).unwrap()).unwrap();
+    fs::remove_file(&open).unwrap();
+    let found = answers(folder.path());
+    fs::remove_dir_all(lake(folder.path())).unwrap();
+    assert_eq!(answers(folder.path()), found);
+    let once = tempfile::tempdir().unwrap();
+    write(&once.path().join(SEGMENT), &(lines.join("\n") + "\n"));
+    assert_eq!(answers(once.path()), found);
+}
+
+#[test]
+fn without_news_nothing_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    answers(folder.path());
+    let state = || {
+        let stat = |path: &PathBuf| (path.clone(), fs::metadata(path).unwrap().modified().unwrap());
+        files(&lake(folder.path())).iter().map(stat).collect::<Vec<_>>()
+    };
+    let before = state();
+    answers(folder.path());
+    assert_eq!(state(), before);
+}
+
+#[test]
+fn damage_is_noticed_and_the_lake_built_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let expected = answers(folder.path());
+    let damages: [&dyn Fn(&Path); 6] = [
+        &|lake| fs::remove_dir_all(lake).unwrap(),
+        &|lake| fs::write(lake.join("manifest.json"), "{").unwrap(),
+        &|lake| fs::write(lake.join("manifest.json"), r#"{"format":0}"#).unwrap(),
+        &|lake| fs::remove_file(some_part(lake)).unwrap(),
+        &|lake| fs::write(some_part(lake), "PAR1").unwrap(),
+        &|lake| {
+            let part = some_part(lake);
+            let mut bytes = fs::read(&part).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(part, bytes).unwrap();
+        },
+    ];
+    for damage in damages {
+        damage(&lake(folder.path()));
+        assert_eq!(answers(folder.path()), expected);
+    }
+}
+
+fn some_part(lake: &Path) -> PathBuf {
+    let manifest = fs::read_to_string(lake.join("manifest.json")).unwrap();
+    let is_used = |path: &PathBuf| {
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        name.starts_with("part-") && manifest.contains(&name)
+    };
+    files(&lake.join("book_event")).into_iter().find(is_used).unwrap()
+}
+
+#[test]
+fn a_recording_that_was_replaced_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.jsonl");
+    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    fs::write(&other, frame(1) + &frame(2) + &frame(3)).unwrap();
+    Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    fs::write(&other, frame(4)).unwrap();
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(folder.path()).unwrap();
+    let book = analyzer.reconstruct_book(A).unwrap();
+    assert_eq!(book.seq, 4);
+}
+
+/// A process that analyses is killed at any moment; the next one finds what it needs.
+#[test]
+fn a_digestion_that_is_killed_leaves_nothing_half_done() {
+    let kills = std::env::var("KALSHI_DIGEST_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(8);
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let analyze = |logs: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_kalshi"));
+        command.args(["analyze", "markets", "--log-dir"]).arg(logs);
+        command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+        command
+    };
+    let expected = answers(folder.path());
+    let mut random = fastrand::Rng::with_seed(26);
+    for _ in 0..kills {
+        fs::remove_dir_all(lake(folder.path())).unwrap();
+        let mut child = analyze(folder.path()).spawn().unwrap();
+        std::thread::sleep(Duration::from_micros(random.u64(10_000..250_000)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        fs::create_dir_all(lake(folder.path())).unwrap();
+        assert_eq!(answers(folder.path()), expected);
+    }
+}
+
+#[test]
+fn several_at_once_digest_it_once_and_see_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let children: Vec<_> = (0..4)
+        .map(|_| {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_kalshi"));
+            command.args(["analyze", "markets", "--format", "csv", "--log-dir"]).arg(folder.path());
+            command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+        })
+        .collect();
+    let outputs: Vec<_> =
+        children.into_iter().map(|child| child.wait_with_output().unwrap()).collect();
+    for output in &outputs {
+        assert!(output.status.success());
+        assert_eq!(output.stdout, outputs[0].stdout);
+    }
+}
