@@ -7,8 +7,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::mpsc::{self, TryRecvError},
-    thread::JoinHandle,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::{self, TryRecvError},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use thread_priority::{ThreadPriority, set_current_thread_priority};
@@ -19,10 +24,14 @@ use super::{
 };
 use crate::tape::{Leftovers, compress};
 
+/// How long whoever stops a recorder waits for its last segments to be compressed. On a busy machine
+/// many may wait by then; the next recorder in the folder goes on with them.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// What becomes of sealed segments.
 pub(super) enum Compressor {
     /// They are compressed, and the thread says where they lie.
-    Running(JoinHandle<Vec<PathBuf>>),
+    Running { thread: JoinHandle<Vec<PathBuf>>, enough: Arc<AtomicBool> },
     /// They stay where they are.
     Off(mpsc::Receiver<PathBuf>),
 }
@@ -35,21 +44,31 @@ impl Compressor {
             Compression::None => Self::Off(sealed),
             Compression::Zstd => {
                 let folder = config.log_dir.clone();
-                let thread = std::thread::Builder::new().name("compressor".to_owned());
-                Self::Running(thread.spawn(move || run(&folder, &sealed))?)
+                let enough = Arc::new(AtomicBool::new(false));
+                let told = Arc::clone(&enough);
+                let thread = thread::Builder::new().name("compressor".to_owned());
+                let thread = thread.spawn(move || run(&folder, &sealed, &told))?;
+                Self::Running { thread, enough }
             }
         };
         Ok((compressor, sender))
     }
 
-    /// Waits for the last segment of this recorder and says where all of them lie. The sender must
-    /// be gone.
+    /// Waits for the last segments of this recorder, but not for long, and says where all of them
+    /// lie. The sender must be gone.
     pub(super) fn finish(self) -> Vec<PathBuf> {
         let files = match self {
-            Self::Running(thread) => thread.join().unwrap_or_else(|_| {
-                tracing::warn!("the compressor panicked: segments stay sealed and are not listed");
-                Vec::new()
-            }),
+            Self::Running { thread, enough } => {
+                let start = Instant::now();
+                while !thread.is_finished() && start.elapsed() < PATIENCE {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                enough.store(true, Relaxed);
+                thread.join().unwrap_or_else(|_| {
+                    tracing::warn!("the compressor panicked: its segments are not listed");
+                    Vec::new()
+                })
+            }
             Self::Off(sealed) => sealed.into_iter().collect(),
         };
         // What another recorder was compressing may have moved on since.
@@ -58,23 +77,35 @@ impl Compressor {
     }
 }
 
-fn run(folder: &Path, sealed: &mpsc::Receiver<PathBuf>) -> Vec<PathBuf> {
+fn run(folder: &Path, sealed: &mpsc::Receiver<PathBuf>, enough: &AtomicBool) -> Vec<PathBuf> {
     if let Err(error) = set_current_thread_priority(ThreadPriority::Min) {
         tracing::debug!(?error, "the compressor runs at normal priority");
     }
-    let mut files = Vec::new();
-    for leftover in left_by_others(folder) {
-        loop {
-            match sealed.try_recv() {
-                Ok(path) => files.push(compressed_or_kept(path)),
-                Err(TryRecvError::Empty) => break,
-                // What is left of the others can wait for the next start; the user cannot.
-                Err(TryRecvError::Disconnected) => return files,
-            }
+    let (mut files, mut left) = (Vec::new(), 0_u32);
+    let mut take = |path: PathBuf| {
+        if enough.load(Relaxed) {
+            left += 1;
+            files.push(path);
+        } else {
+            files.push(compressed_or_kept(path));
         }
-        compressed_or_kept(leftover);
+    };
+    let mut others = left_by_others(folder).into_iter();
+    loop {
+        match sealed.try_recv() {
+            Ok(path) => take(path),
+            Err(TryRecvError::Empty) => match others.next() {
+                Some(path) => drop(compressed_or_kept(path)),
+                None => break,
+            },
+            // What is left of the others can wait for the next start; the user cannot.
+            Err(TryRecvError::Disconnected) => break,
+        }
     }
-    files.extend(sealed.iter().map(compressed_or_kept));
+    sealed.iter().for_each(take);
+    if left > 0 {
+        tracing::info!(segments = left, "left for the next recorder in this folder to compress");
+    }
     files
 }
 
@@ -103,5 +134,30 @@ fn compressed_or_kept(path: PathBuf) -> PathBuf {
             tracing::warn!(path = %path.display(), cause, "segment not compressed");
             path
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tape::{SegmentWriter, Stamp};
+
+    #[test]
+    fn whoever_stops_does_not_wait_for_all_that_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let sealed = |number| {
+            let session = "3f9a1c07be52".to_owned();
+            let stamp = Stamp { start_ns: 0, session, number };
+            let mut writer = SegmentWriter::create(folder.path(), &stamp).unwrap();
+            writer.append(b"{}\n", 1, 0).unwrap();
+            writer.seal(0).unwrap().0
+        };
+        let (sender, receiver) = mpsc::channel();
+        let paths: Vec<_> = (0..3).map(sealed).collect();
+        paths.iter().for_each(|path| sender.send(path.clone()).unwrap());
+        drop(sender);
+        let files = run(&folder.path().join("elsewhere"), &receiver, &AtomicBool::new(true));
+        assert_eq!(files, paths);
+        assert!(paths.iter().all(|path| path.exists()));
     }
 }
