@@ -57,8 +57,8 @@ run analyze sql "SELECT ticker, count(*) AS trades, sum(size) AS contracts, avg(
   FROM trades GROUP BY ticker ORDER BY trades DESC LIMIT 5" --log-dir logs --format table
 
 say "The files in $PWD"
-find . -type f ! -name '.*' | sort | while read -r file; do
-  printf '  %8s  %s\n' "$(du -h "$file" | cut -f1)" "${file#./}"
+{ find . -path '*/lake' -prune -o -type f ! -name '.*' -print; find . -type d -name lake; } | sort | while read -r file; do
+  printf '  %8s  %s\n' "$(du -sh "$file" | cut -f1)" "${file#./}"
 done
 cat <<END
 
