@@ -19,21 +19,15 @@ use super::{
     digest::{Digester, chain},
     manifest::Session,
     news::Job,
+    stage::Stage,
 };
 use crate::tape::Reader;
 
 /// Rows in a batch: large enough that a batch costs nothing, small enough to stay in cache.
 const BATCH_ROWS: usize = 32_768;
 
-/// Parts that may wait for the sink before the reading threads do: some 60 MB.
+/// Parts that may wait for the stage before the reading threads do: some 60 MB.
 const PARTS_WAITING: usize = 32;
-
-/// Takes rows.
-pub(super) trait Sink {
-    /// Stores a batch of rows of a table, which tell of frames or are facts of a whole session.
-    fn append(&mut self, table: &'static str, batch: RecordBatch, facts: bool)
-    -> Result<(), Error>;
-}
 
 /// A job, and where it goes on.
 pub(super) struct Task {
@@ -73,13 +67,13 @@ enum Part {
     Failed(Error),
 }
 
-/// Digests jobs into a sink. Rows come in the order of each session, and those of several
+/// Digests jobs into a stage. Rows come in the order of each session, and those of several
 /// sessions in any order. A file that cannot be read to its end is reported, and the others are
 /// read on. `read` counts the bytes of text read; `each` is called now and then.
 pub(super) fn digest(
     tasks: &[Task],
     read: &AtomicU64,
-    sink: &mut impl Sink,
+    stage: &mut Stage<'_>,
     mut each: impl FnMut(),
 ) -> Result<Found, Error> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(tasks.len());
@@ -105,7 +99,7 @@ pub(super) fn digest(
         for part in &receiver {
             each();
             match part {
-                Part::Batch(table, batch, facts) => sink.append(table, batch, facts)?,
+                Part::Batch(table, batch, facts) => stage.append(table, batch, facts)?,
                 Part::Segment(segment) => found.segments.push(segment),
                 Part::Digested(digested) => found.sessions.push(*digested),
                 Part::Failed(error) => return Err(error),

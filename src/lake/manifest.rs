@@ -56,9 +56,6 @@ pub(super) struct Part {
     pub(super) table: String,
     /// Within the lake's folder.
     pub(super) path: String,
-    pub(super) rows: u64,
-    pub(super) first_ns: i64,
-    pub(super) last_ns: i64,
     pub(super) stat: Stat,
     /// XXH3-128 of the file.
     pub(super) xxh128: String,
@@ -93,7 +90,7 @@ impl Default for Manifest {
 impl Manifest {
     /// A manifest of nothing, that goes on where this one ends: its files are for older readers.
     pub(super) fn renewed(&self) -> Self {
-        let now_ns = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        let now_ns = now_ns();
         let (next_part, next_session) = (self.next_part, self.next_session);
         let parts = self.parts.iter().map(|part| (part.path.clone(), now_ns));
         let garbage = self.garbage.iter().cloned().chain(parts).collect();
@@ -132,4 +129,9 @@ impl Manifest {
         let garbage = self.garbage.iter().map(|(path, _)| path.as_str());
         parts.chain(states).chain(garbage).chain([NAME]).map(PathBuf::from).collect()
     }
+}
+
+/// The time by which garbage ages.
+pub(super) fn now_ns() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }

@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{
-    Error,
-    manifest::{Manifest, Stat},
-};
+use super::manifest::{Manifest, Stat};
 use crate::tape::{Archive, Body, Event, Layout, Record, Segment};
 
 /// More of one session, to be digested in order.
@@ -38,7 +35,7 @@ impl News {
 }
 
 /// Compares a log folder with what was digested of it.
-pub(super) fn news(archive: &Archive, manifest: &Manifest) -> Result<News, Error> {
+pub(super) fn news(archive: &Archive, manifest: &Manifest) -> News {
     let mut news = News::default();
     let mut sessions: BTreeMap<String, BTreeMap<u32, Segment>> = BTreeMap::new();
     let mut names: BTreeSet<String> = BTreeSet::new();
@@ -81,7 +78,7 @@ pub(super) fn news(archive: &Archive, manifest: &Manifest) -> Result<News, Error
             news.jobs.push(Job { session, segments: segments.into_iter().collect() });
         }
     }
-    Ok(news)
+    news
 }
 
 /// Why a file of another recorder that was digested is another one by now.

@@ -13,7 +13,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::{
     Error,
     manifest::{Part, Stat},
-    stored::{Stored, copy, quoted},
+    stored::{Stored, copy},
 };
 
 /// Writes the rows of a query, sorted, under a path within the lake.
@@ -29,23 +29,12 @@ pub(super) fn write(
     fs::create_dir_all(folder).map_err(|e| Error::file("create folder", folder, e))?;
     let sql = copy(rows, &file.to_string_lossy());
     let fail = |source| Error::Store { table: table.name, source };
-    let rows: i64 = connection.query_row(&sql, [], |row| row.get(0)).map_err(fail)?;
-    let rows = u64::try_from(rows).unwrap_or_default();
-    let ends = format!(
-        "SELECT min({time})::BIGINT, max({time})::BIGINT FROM read_parquet({path})",
-        time = table.time,
-        path = quoted(&file.to_string_lossy()),
-    );
-    let (first, last): (Option<i64>, Option<i64>) =
-        connection.query_row(&ends, [], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
+    connection.execute(&sql, []).map_err(fail)?;
     let stat = Stat::of(&file).map_err(|e| Error::file("look at", &file, e))?;
     Ok(Part {
         table: table.name.to_owned(),
         xxh128: digest(&file)?,
         path,
-        rows,
-        first_ns: first.unwrap_or_default(),
-        last_ns: last.unwrap_or_default(),
         stat,
         sessions: BTreeSet::new(),
     })

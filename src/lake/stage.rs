@@ -6,7 +6,6 @@ use duckdb::{Appender, Connection, arrow::record_batch::RecordBatch};
 
 use super::{
     Error,
-    load::Sink,
     manifest::Part,
     part,
     stored::{Stored, TABLES},
@@ -93,6 +92,29 @@ impl<'c> Stage<'c> {
         }
     }
 
+    /// Takes a batch of rows of a table, which tell of frames or are facts of a whole session.
+    pub(super) fn append(
+        &mut self,
+        table: &'static str,
+        batch: RecordBatch,
+        facts: bool,
+    ) -> Result<(), Error> {
+        let fail = |source| Error::Store { table, source };
+        let schema = Schema::of(table, facts);
+        self.rows += batch.num_rows();
+        if !self.appenders.contains_key(&(schema, table)) {
+            let appender = self.connection.appender_to_db(table, schema.as_str()).map_err(fail)?;
+            self.appenders.insert((schema, table), appender);
+        }
+        if let Some(appender) = self.appenders.get_mut(&(schema, table)) {
+            appender.append_record_batch(batch).map_err(fail)?;
+        }
+        if self.rows >= ROWS_MAX {
+            self.store(Schema::Rows)?;
+        }
+        Ok(())
+    }
+
     /// Stores what is left. Returns the parts for good, the parts that tell of these sessions as a
     /// whole, and the number of the next.
     pub(super) fn finish(mut self) -> Result<Finished, Error> {
@@ -144,30 +166,6 @@ impl<'c> Stage<'c> {
         let path = format!("{folder}/part-{:08}.parquet", self.next_part);
         self.next_part += 1;
         self.parts.push(part::write(self.connection, table, rows, self.folder, path)?);
-        Ok(())
-    }
-}
-
-impl Sink for Stage<'_> {
-    fn append(
-        &mut self,
-        table: &'static str,
-        batch: RecordBatch,
-        facts: bool,
-    ) -> Result<(), Error> {
-        let fail = |source| Error::Store { table, source };
-        let schema = Schema::of(table, facts);
-        self.rows += batch.num_rows();
-        if !self.appenders.contains_key(&(schema, table)) {
-            let appender = self.connection.appender_to_db(table, schema.as_str()).map_err(fail)?;
-            self.appenders.insert((schema, table), appender);
-        }
-        if let Some(appender) = self.appenders.get_mut(&(schema, table)) {
-            appender.append_record_batch(batch).map_err(fail)?;
-        }
-        if self.rows >= ROWS_MAX {
-            self.store(Schema::Rows)?;
-        }
         Ok(())
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::{
     Error, LoadReport,
     load::{self, Found, From, Task},
-    manifest::{Manifest, Part, Session},
+    manifest::{Manifest, Part, Session, now_ns},
     news::{self, Job, News},
     part,
     stage::{Finished, Stage},
@@ -66,7 +66,7 @@ impl Lake {
         let mut report = LoadReport { foreign: archive.foreign.clone(), ..LoadReport::default() };
         let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
         if let Some(manifest) = manifest {
-            let news = news::news(&archive, &manifest)?;
+            let news = news::news(&archive, &manifest);
             if news.is_none() {
                 return Ok((Self { folder, manifest, _own: None }, report));
             }
@@ -90,11 +90,11 @@ impl Lake {
         };
         let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
         let mut manifest = manifest.unwrap_or_default();
-        let mut news = news::news(&archive, &manifest)?;
+        let mut news = news::news(&archive, &manifest);
         if let Some(reason) = news.outdated.take() {
             tracing::warn!(reason, "the lake is built anew");
             manifest = Manifest::renewed(&manifest);
-            news = news::news(&archive, &manifest)?;
+            news = news::news(&archive, &manifest);
         }
         report.known.append(&mut news.doubles);
         let mut lake = Self { folder, manifest, _own: own };
@@ -372,8 +372,4 @@ fn remove(path: &Path) {
     if let Err(error) = fs::remove_file(path) {
         tracing::debug!(path = %path.display(), %error, "remove an old file of the lake");
     }
-}
-
-fn now_ns() -> i64 {
-    i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX)
 }
