@@ -36,7 +36,7 @@ use std::{
 
 use duckdb::{Connection, OptionalExt, arrow::record_batch::RecordBatch};
 
-use crate::lake::{Lake, Lakes, LoadReport, Progress};
+use crate::lake::{Lake, Lakes, LoadReport, Options, Progress};
 
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
@@ -105,7 +105,8 @@ impl Analyzer {
         progress: Progress<'_>,
     ) -> Result<LoadReport, Error> {
         let fail = |source| Error::Load { path: folder.to_owned(), source };
-        let (lake, report) = Lake::open(folder, lake, progress).map_err(fail)?;
+        let options = Options { folder: lake, threads: None, progress };
+        let (lake, report) = Lake::open(folder, options).map_err(fail)?;
         self.lakes.borrow_mut().add(lake);
         self.shown.set(Shown::Nothing);
         self.report.borrow_mut().merge(report.clone());
