@@ -51,9 +51,8 @@ pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 pub(super) struct Footers(Mutex<HashMap<String, ArrowReaderMetadata>>);
 
 /// Some rows of a file that stand together.
-struct Group<'l> {
+struct Group {
     file: PathBuf,
-    part: &'l Part,
     footer: ArrowReaderMetadata,
     number: usize,
     /// Whether they are all of the market that is asked for.
@@ -90,12 +89,12 @@ impl Lake {
     }
 
     /// Adds the row groups of a file that may hold rows that are wanted.
-    fn groups<'l>(
+    fn groups(
         &self,
         table: &Stored,
-        part: &'l Part,
+        part: &Part,
         wanted: Wanted<'_>,
-        groups: &mut Vec<Group<'l>>,
+        groups: &mut Vec<Group>,
     ) -> Result<(), Error> {
         let (from, to) = wanted.times;
         let other_day =
@@ -111,7 +110,7 @@ impl Lake {
                 continue;
             }
             let pure = names == Names::All;
-            groups.push(Group { file: file.clone(), part, footer: footer.clone(), number, pure });
+            groups.push(Group { file: file.clone(), footer: footer.clone(), number, pure });
         }
         Ok(())
     }
@@ -141,7 +140,7 @@ impl Part {
     }
 }
 
-impl Group<'_> {
+impl Group {
     fn read(&self, table: &Stored, wanted: Wanted<'_>) -> Result<Option<RecordBatch>, Error> {
         let fail = |source| Error::parquet("read", &self.file, source);
         let mut columns = wanted.columns.to_vec();

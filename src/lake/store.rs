@@ -145,6 +145,12 @@ impl Lake {
         &self.folder
     }
 
+    /// Whether it holds anything.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        !self.manifest.sessions.is_empty()
+    }
+
     /// The sessions that it holds.
     pub(super) const fn sessions(&self) -> &BTreeMap<String, Session> {
         &self.manifest.sessions
