@@ -6,6 +6,7 @@ use super::Error;
 use crate::lake::Lakes;
 
 const VIEWS: &str = include_str!("sql/views.sql");
+const MACROS: &str = include_str!("sql/macros.sql");
 const LIVE: &str = include_str!("sql/live.sql");
 
 /// Opens a database in memory, which fetches nothing from anywhere.
@@ -27,7 +28,8 @@ pub(super) fn show(connection: &Connection, lakes: &Lakes) -> Result<(), Error> 
 
 /// Makes them visible to people, too.
 pub(super) fn show_views(connection: &Connection) -> Result<(), Error> {
-    connection.execute_batch(VIEWS).map_err(failed("make the views"))
+    connection.execute_batch(VIEWS).map_err(failed("make the views"))?;
+    connection.execute_batch(MACROS).map_err(failed("make the macros"))
 }
 
 /// An error of DuckDB under a name of what was tried.

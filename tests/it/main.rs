@@ -53,3 +53,5 @@ mod fault_cases;
 mod differential;
 #[cfg(feature = "duckdb")]
 mod strange;
+#[cfg(feature = "duckdb")]
+mod two_ways;
