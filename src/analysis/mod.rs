@@ -17,7 +17,9 @@
 
 mod error;
 mod nanos;
+mod interrupt;
 mod database;
+mod statement;
 mod replay;
 mod holes;
 mod book;
@@ -28,6 +30,7 @@ mod markets;
 mod coverage;
 mod gaps;
 mod export;
+mod crossed;
 
 use std::{
     cell::{Cell, RefCell},
@@ -40,12 +43,14 @@ use crate::lake::{Lake, Lakes, LoadReport, Progress};
 
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
+pub use database::Options;
 pub use duckdb::arrow;
 pub use error::Error;
-pub use export::{Existing, Exported, Table};
+pub use export::{Existing, Exported, FileFormat, Selection, Table};
 pub use gaps::GapRow;
 pub use holes::{Answer, Hole};
 pub use imbalance::ImbalanceBar;
+pub use interrupt::Interrupter;
 pub use markets::MarketRow;
 pub use nanos::{Nanos, Range};
 
@@ -66,6 +71,7 @@ pub struct Analyzer {
     shown: Cell<Shown>,
     lakes: RefCell<Lakes>,
     report: RefCell<LoadReport>,
+    interrupter: Interrupter,
 }
 
 impl Analyzer {
@@ -74,8 +80,18 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`] where DuckDB cannot be opened.
     pub fn new() -> Result<Self, Error> {
+        Self::with(Options::default())
+    }
+
+    /// Opens an empty analyzer that uses no more of the machine than it is allowed to.
+    ///
+    /// # Errors
+    /// [`Error::Database`] where DuckDB cannot be opened, or not with so little.
+    pub fn with(options: Options) -> Result<Self, Error> {
+        let interrupter = Interrupter::default();
         Ok(Self {
-            connection: database::open()?,
+            connection: database::open(options, &interrupter)?,
+            interrupter,
             shown: Cell::new(Shown::Nothing),
             lakes: RefCell::default(),
             report: RefCell::default(),
@@ -248,42 +264,67 @@ impl Analyzer {
     /// An existing file is overwritten. See [`Self::export`] for other tables.
     ///
     /// # Errors
-    /// [`Error::UnknownTicker`], [`Error::Write`].
+    /// [`Error::UnknownTicker`], [`Error::Suffix`] where the name is not one of a Parquet file,
+    /// [`Error::Write`].
     pub fn export_to_parquet(
         &self,
         ticker: &str,
         path: impl AsRef<Path>,
     ) -> Result<Exported, Error> {
+        let path = path.as_ref();
+        if FileFormat::of(path)? != FileFormat::Parquet {
+            return Err(Error::Suffix(path.to_owned()));
+        }
         self.export(ticker, Table::BookEvents, path, Existing::Overwrite)
     }
 
-    /// Writes the rows that a table has of a market to a Parquet file, under a temporary name
-    /// first.
+    /// Writes rows of a table to a file, under a temporary name first; the suffix of its name says
+    /// how (see [`FileFormat`]). A ticker alone is a selection. [`Self::crossed`] tells what is
+    /// missing in it.
     ///
     /// # Errors
-    /// [`Error::UnknownTicker`], [`Error::Exists`], [`Error::Write`].
+    /// [`Error::UnknownTicker`], [`Error::NoMatch`], [`Error::Suffix`], [`Error::Exists`],
+    /// [`Error::Write`].
     pub fn export(
         &self,
-        ticker: &str,
+        selection: impl Into<Selection>,
         table: Table,
         path: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Exported, Error> {
-        let ticker = self.market(ticker)?;
-        export::one(self.views()?, &ticker, table, path.as_ref(), existing)
+        let rows = self.selected(&selection.into(), table)?;
+        let (views, path) = (self.views()?, path.as_ref());
+        export::one(views, &self.interrupter, table, &rows, path, existing)
     }
 
-    /// Writes tables whole, as `table/date=YYYY-MM-DD/series=S/*.parquet` under a new folder.
+    /// Writes tables as Parquet under a new folder: `table/date=YYYY-MM-DD/series=S/*.parquet`, and
+    /// those that do not tell of frames as one file each.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::Write`].
+    /// As [`Self::export`].
     pub fn export_all(
         &self,
         tables: &[Table],
         folder: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Vec<Exported>, Error> {
-        export::all(self.views()?, tables, folder.as_ref(), existing)
+        self.export_folder(&Selection::default(), tables, folder, existing)
+    }
+
+    /// Like [`Self::export_all`], with some of the rows.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub fn export_folder(
+        &self,
+        selection: &Selection,
+        tables: &[Table],
+        folder: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<Vec<Exported>, Error> {
+        let rows = |table: &Table| Ok((*table, self.selected(selection, *table)?));
+        let tables: Vec<_> = tables.iter().map(rows).collect::<Result<_, Error>>()?;
+        export::all(self.views()?, &self.interrupter, &tables, folder.as_ref(), existing)
     }
 
     /// The database, with what the questions of this program need. Views take milliseconds each to
@@ -319,15 +360,24 @@ impl Analyzer {
         Ok(Answer { rows, holes })
     }
 
-    /// Runs any SQL over the views.
+    /// Runs a query in SQL over the views. It reads only; `docs/sql.md` says what there is.
+    ///
+    /// At least one batch comes back, so that the columns are known where there are no rows.
     ///
     /// # Errors
+    /// [`Error::Refused`] where the text is more than one query that reads, [`Error::Syntax`], and
     /// [`Error::Database`] with DuckDB's own words.
     pub fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Error> {
         let fail = database::failed("run the query");
-        let mut statement = self.views()?.prepare(sql).map_err(&fail)?;
-        let batches = statement.query_arrow([]).map_err(&fail)?;
-        Ok(batches.collect())
+        let reading = self.reading(sql)?;
+        let mut statement = self.connection.prepare(&reading.sql).map_err(&fail)?;
+        let rows = statement.query_arrow([]).map_err(&fail)?;
+        let schema = rows.get_schema();
+        let mut batches: Vec<RecordBatch> = rows.collect();
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
@@ -353,6 +403,99 @@ impl Analyzer {
         let names: Vec<String> = names.and_then(Iterator::collect).map_err(&fail)?;
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near: near(wanted, names) })
     }
+
+    /// Writes the result of a query to a file, under a temporary name first; the suffix of its name
+    /// says how (see [`FileFormat`]). Returns the number of rows.
+    ///
+    /// # Errors
+    /// As [`Self::query`] and [`Self::export`].
+    pub fn query_to_file(
+        &self,
+        sql: &str,
+        path: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<u64, Error> {
+        let reading = self.reading(sql)?;
+        let table = reading.table.ok_or_else(|| Error::Refused("`EXPLAIN` to a file".into()))?;
+        let rows = format!("FROM {table}");
+        export::file(&self.connection, &self.interrupter, &rows, path.as_ref(), existing)
+    }
+
+    /// The holes that an export of some rows crosses, oldest first: none of tables that do not tell
+    /// of frames.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`], [`Error::NoMatch`].
+    pub fn crossed(&self, selection: &Selection, table: Table) -> Result<Vec<Hole>, Error> {
+        let named = selection.markets.as_ref().is_some_and(|markets| !is_glob(markets));
+        let tickers = self.chosen(selection)?;
+        crossed::crossed(self.tables()?, table, tickers.as_deref(), selection.range, named)
+    }
+
+    /// The recorded markets that a ticker or a glob (`*`, `?`) stands for, by name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`] of a ticker, [`Error::NoMatch`] of a glob.
+    pub fn tickers(&self, wanted: &str) -> Result<Vec<String>, Error> {
+        if !is_glob(wanted) {
+            return Ok(vec![self.market(wanted)?]);
+        }
+        let fail = database::failed("look up markets");
+        let sql = "SELECT DISTINCT ticker FROM lake.presence
+                   WHERE ticker GLOB $1 OR ticker GLOB upper($1) ORDER BY ticker";
+        let mut statement = self.tables()?.prepare(sql).map_err(&fail)?;
+        let names = statement.query_map([wanted.trim()], |row| row.get(0));
+        let names: Vec<String> = names.and_then(Iterator::collect).map_err(&fail)?;
+        if names.is_empty() { Err(Error::NoMatch(wanted.to_owned())) } else { Ok(names) }
+    }
+
+    /// How many bars of a length the recording of a market has in a range, at most.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`].
+    pub fn bars(&self, ticker: &str, range: Range, every_ns: i64) -> Result<u64, Error> {
+        let fail = database::failed("ask when a market is recorded");
+        let ticker = self.market(ticker)?;
+        let sql = "SELECT min(first_ns), max(last_ns) FROM lake.presence WHERE ticker = $1";
+        let found = self.tables()?.query_row(sql, [&ticker], |row| Ok((row.get(0)?, row.get(1)?)));
+        let (first, last): (i64, i64) = found.map_err(fail)?;
+        let ns = last.min(range.end()).saturating_sub(first.max(range.start())).max(0);
+        Ok(ns.unsigned_abs() / every_ns.unsigned_abs().max(1) + 1)
+    }
+
+    /// What stops this analyzer from another thread.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.interrupter.clone()
+    }
+
+    /// A query that only reads, and the views ready for it.
+    fn reading(&self, sql: &str) -> Result<statement::Reading, Error> {
+        let views = self.views()?;
+        let reading = statement::reading(views, sql)?;
+        // What only these tell takes milliseconds to write down.
+        let lower = sql.to_ascii_lowercase();
+        if lower.contains("duckdb_") || lower.contains("information_schema") {
+            database::comment(views)?;
+        }
+        Ok(reading)
+    }
+
+    fn selected(&self, selection: &Selection, table: Table) -> Result<String, Error> {
+        Ok(export::rows(table, self.chosen(selection)?.as_deref(), selection.range))
+    }
+
+    /// The markets of a selection; none where all are.
+    fn chosen(&self, selection: &Selection) -> Result<Option<Vec<String>>, Error> {
+        match selection.markets.as_deref() {
+            None | Some("*") => Ok(None),
+            Some(wanted) => self.tickers(wanted).map(Some),
+        }
+    }
+}
+
+fn is_glob(ticker: &str) -> bool {
+    ticker.contains(['*', '?'])
 }
 
 /// How much of the lakes the database shows.

@@ -7,7 +7,7 @@ use super::{Error, Nanos, Range, database};
 
 /// Trades of a bar. Prices are YES dollars; block trades, which are matched off the book, are
 /// counted apart and in no other column.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct VwapBar {
     /// The market.
     pub ticker: String,

@@ -21,8 +21,8 @@ SELECT bar * $4 AS bar_ns,
        coalesce(sum(ns) FILTER (ask IS NOT NULL AND bid IS NOT NULL), 0)::DOUBLE / 1e9 AS two_sided_s,
        (sum((ask - bid)::DOUBLE * ns) / sum(ns) FILTER (ask IS NOT NULL AND bid IS NOT NULL)) * 100
            AS mean_cents,
-       min(ask - bid)::DOUBLE * 100 AS min_cents,
-       max(ask - bid)::DOUBLE * 100 AS max_cents,
+       (min(ask - bid) * 100)::DOUBLE AS min_cents,
+       (max(ask - bid) * 100)::DOUBLE AS max_cents,
        sum((ask - bid)::DOUBLE / ((ask + bid)::DOUBLE / 2) * ns) FILTER (ask + bid > 0)
            / sum(ns) FILTER (ask + bid > 0) * 1e4 AS mean_bps_of_mid,
        count(*) AS quotes
