@@ -71,6 +71,21 @@ pub enum Error {
         #[source]
         source: book::Error,
     },
+    /// A text is something else than one query that reads.
+    #[error("{0} is refused: SQL only reads here, one query at a time")]
+    Refused(String),
+    /// A text is no SQL.
+    #[error("parse the query: {0}")]
+    Syntax(String),
+    /// It was stopped by an [`super::Interrupter`].
+    #[error("interrupted")]
+    Interrupted,
+    /// No recorded market is meant.
+    #[error("no recorded market matches `{0}`")]
+    NoMatch(String),
+    /// The name of an output file does not say how it is to be written.
+    #[error("`{}` has no suffix of a format that is written here", .0.display())]
+    Suffix(PathBuf),
     /// An output file is there already.
     #[error("`{}` exists already", .0.display())]
     Exists(PathBuf),
@@ -94,30 +109,45 @@ impl Error {
     /// What the user can do about it.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::UnknownTicker { near, .. } if near.is_empty() => {
-                Some("`kalshi analyze markets` lists what is recorded".into())
+        let hint = match self {
+            Self::UnknownTicker { near, .. } if !near.is_empty() => {
+                return Some(format!("similar names are recorded: {}", near.join(", ")));
             }
-            Self::UnknownTicker { near, .. } => {
-                Some(format!("similar names are recorded: {}", near.join(", ")))
+            Self::UnknownTicker { .. } | Self::NoMatch(_) => {
+                "`kalshi analyze markets` lists what is recorded"
             }
             Self::Lake(_) | Self::Column(_) => {
-                Some("the lake may be deleted: it is made again from the recordings".into())
+                "the lake may be deleted: it is made again from the recordings"
             }
-            Self::Load { .. } => {
-                Some("give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR".into())
+            Self::Load { source: lake::Error::Tape(_), .. } => {
+                "give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR"
             }
-            Self::NotAnExport(_) => {
-                Some("choose another name; --force replaces earlier exports only".into())
+            Self::Load { source: lake::Error::File { .. }, .. } => {
+                "the lake is kept in the folder `lake` of the recordings, or where --lake-dir (KALSHI_LAKE_DIR) says: give a folder that can be written"
             }
-            Self::Exists(_) => Some("--force overwrites it".into()),
-            Self::NoBook(_) => Some(
-                "a book needs the channel `orderbook_delta`; the exchange sends an empty snapshot for a market it does not know".into(),
-            ),
+            Self::Load { source: lake::Error::UnknownTable(_), .. } => {
+                "the lake can be deleted at any time, and is then built again"
+            }
+            Self::Refused(_) => {
+                "--out FILE writes the result of a query to a file, `kalshi export-parquet` recorded rows"
+            }
+            Self::Suffix(_) => "name it .parquet, .csv, .json, .jsonl or .ndjson",
+            Self::NotAnExport(_) => "choose another name; --force replaces earlier exports only",
+            Self::Exists(_) => "--force overwrites it",
+            Self::NoBook(_) => {
+                "a book needs the channel `orderbook_delta`; the exchange sends an empty snapshot for a market it does not know"
+            }
             Self::NoSuchNumber { .. } => {
-                Some("numbers count per subscription; `kalshi analyze sql 'FROM spans'` lists what there is".into())
+                "numbers count per subscription; `kalshi analyze sql 'FROM spans'` lists what there is"
             }
-            Self::Database { .. } | Self::TooEarly { .. } | Self::Rebuild { .. } | Self::Write { .. } => None,
-        }
+            Self::Load { .. }
+            | Self::Database { .. }
+            | Self::Syntax(_)
+            | Self::Interrupted
+            | Self::TooEarly { .. }
+            | Self::Rebuild { .. }
+            | Self::Write { .. } => return None,
+        };
+        Some(hint.into())
     }
 }

@@ -1,4 +1,4 @@
-//! Recorded rows as Parquet, for any program that reads it.
+//! Recorded rows, and the results of queries, as files for any program that reads them.
 
 use std::{
     fs,
@@ -8,7 +8,8 @@ use std::{
 
 use duckdb::Connection;
 
-use super::{Error, database};
+use super::{Error, Interrupter, Range, database, interrupt::Unfinished};
+use database::quoted;
 
 /// What can be exported: the views of SQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,12 +21,27 @@ pub enum Table {
     Trades,
     TickerData,
     Lifecycle,
+    Markets,
+    Gaps,
+    Coverage,
+    Spans,
+    Sessions,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 5] =
-        [Self::BookEvents, Self::Bbo, Self::Trades, Self::TickerData, Self::Lifecycle];
+    pub const ALL: [Self; 10] = [
+        Self::BookEvents,
+        Self::Bbo,
+        Self::Trades,
+        Self::TickerData,
+        Self::Lifecycle,
+        Self::Markets,
+        Self::Gaps,
+        Self::Coverage,
+        Self::Spans,
+        Self::Sessions,
+    ];
 
     /// The view's name.
     #[must_use]
@@ -36,7 +52,63 @@ impl Table {
             Self::Trades => "trades",
             Self::TickerData => "ticker_data",
             Self::Lifecycle => "lifecycle",
+            Self::Markets => "markets",
+            Self::Gaps => "gaps",
+            Self::Coverage => "coverage",
+            Self::Spans => "spans",
+            Self::Sessions => "sessions",
         }
+    }
+
+    /// Market, then time, then the order of the stream; the rest makes the order a full one.
+    const fn order(self) -> &'static str {
+        match self {
+            Self::BookEvents => "ticker, ts, session, conn, sid, seq, side, price DESC",
+            Self::Bbo => "ticker, ts, session, conn, sid, seq, ts_until",
+            Self::Trades => "ticker, ts, session, conn, sid, seq, trade_id",
+            Self::TickerData => "ticker, ts, session, conn, sid, ts_event, volume",
+            Self::Lifecycle => "ticker, ts, session, conn, sid, seq, event_type",
+            Self::Markets => "ticker",
+            Self::Gaps => "ts_from, session, conn, sid, expected",
+            Self::Coverage => "ticker, hour",
+            Self::Spans => "ticker, ts_from, session, conn, sid",
+            Self::Sessions => "first_ts, session",
+        }
+    }
+
+    /// Frames are many, and lie in folders by day and series; the rest is one file.
+    const fn is_of_frames(self) -> bool {
+        matches!(
+            self,
+            Self::BookEvents | Self::Bbo | Self::Trades | Self::TickerData | Self::Lifecycle
+        )
+    }
+
+    /// When a row begins and ends: it is chosen where that and the range have a moment in common.
+    const fn time(self) -> [&'static str; 2] {
+        match self {
+            Self::Bbo => ["ts", "ts_until - INTERVAL 1 microsecond"],
+            Self::BookEvents | Self::Trades | Self::TickerData | Self::Lifecycle => ["ts", "ts"],
+            Self::Markets | Self::Sessions => ["first_ts", "last_ts"],
+            Self::Gaps => ["ts_from", "coalesce(ts_repaired, 'infinity')"],
+            Self::Coverage => ["hour", "hour + INTERVAL 59 minutes 59 seconds"],
+            Self::Spans => ["ts_from", "ts_to"],
+        }
+    }
+}
+
+/// Which rows of a table: of which markets, and when.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// A ticker, or a glob with `*` and `?`; none: all markets.
+    pub markets: Option<String>,
+    /// When; `ts` counts, and what lasts is chosen where a part of it is within.
+    pub range: Range,
+}
+
+impl From<&str> for Selection {
+    fn from(markets: &str) -> Self {
+        Self { markets: Some(markets.to_owned()), range: Range::default() }
     }
 }
 
@@ -60,140 +132,191 @@ pub struct Exported {
     pub rows: u64,
 }
 
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileFormat {
+    /// `.parquet`, zstd.
+    Parquet,
+    /// `.csv`, with a header.
+    Csv,
+    /// `.json`: an array of objects.
+    Json,
+    /// `.jsonl` or `.ndjson`: an object a line.
+    JsonLines,
+}
+
+impl FileFormat {
+    /// The format that a file's name stands for.
+    ///
+    /// # Errors
+    /// [`Error::Suffix`] where it stands for none.
+    pub fn of(path: &Path) -> Result<Self, Error> {
+        let suffix = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+        match suffix.as_str() {
+            "parquet" => Ok(Self::Parquet),
+            "csv" => Ok(Self::Csv),
+            "json" => Ok(Self::Json),
+            "jsonl" | "ndjson" => Ok(Self::JsonLines),
+            _ => Err(Error::Suffix(path.to_owned())),
+        }
+    }
+
+    /// Times have no zone in the file, as readers then keep their nanoseconds; a note says UTC.
+    const fn options(self) -> &'static str {
+        match self {
+            Self::Parquet => "FORMAT parquet, COMPRESSION zstd, KV_METADATA {time_zone: 'UTC'}",
+            Self::Csv => "FORMAT csv, HEADER",
+            Self::Json => "FORMAT json, ARRAY true",
+            Self::JsonLines => "FORMAT json",
+        }
+    }
+
+    /// Whether a file that is there looks as if it had been written so.
+    fn looks_like(self, path: &Path) -> bool {
+        let mut begin = [0; 4];
+        let read = fs::File::open(path).and_then(|mut file| file.read(&mut begin));
+        match self {
+            Self::Parquet => read.is_ok() && begin == *b"PAR1",
+            Self::Csv | Self::Json | Self::JsonLines => read.is_ok() && path.is_file(),
+        }
+    }
+}
+
+/// Rows of the chosen markets; `tickers` none: of all.
+pub(super) fn rows(table: Table, tickers: Option<&[String]>, range: Range) -> String {
+    let mut conditions = Vec::new();
+    if let Some(tickers) = tickers {
+        let names: Vec<String> = tickers.iter().map(|ticker| quoted(ticker)).collect();
+        let names = names.join(", ");
+        conditions.push(match table {
+            Table::Gaps => format!("list_has_any(tickers, [{names}])"),
+            Table::Sessions => format!(
+                "session IN (SELECT session FROM lake.presence JOIN lake.stream USING (stream)
+                             WHERE ticker IN ({names}))"
+            ),
+            Table::BookEvents
+            | Table::Bbo
+            | Table::Trades
+            | Table::TickerData
+            | Table::Lifecycle
+            | Table::Markets
+            | Table::Coverage
+            | Table::Spans => format!("ticker IN ({names})"),
+        });
+    }
+    let [begin, end] = table.time();
+    let instant = |ns| format!("make_timestamp_ns({ns})");
+    conditions.extend(range.from_ns.map(|from| format!("{end} >= {}", instant(from))));
+    conditions.extend(range.to_ns.map(|to| format!("{begin} < {}", instant(to))));
+    let conditions = if conditions.is_empty() { "true".into() } else { conditions.join(" AND ") };
+    format!("FROM {} WHERE {conditions}", table.as_str())
+}
+
+/// Writes rows to a file, in the format of its name.
+pub(super) fn file(
+    connection: &Connection,
+    interrupter: &Interrupter,
+    rows: &str,
+    path: &Path,
+    existing: Existing,
+) -> Result<u64, Error> {
+    let format = FileFormat::of(path)?;
+    if existing == Existing::Keep && path.exists() {
+        return Err(Error::Exists(path.to_owned()));
+    }
+    if path.exists() && (path.is_dir() || !format.looks_like(path)) {
+        return Err(Error::NotAnExport(path.to_owned()));
+    }
+    let unfinished = Unfinished::begin(temporary(path), interrupter);
+    let written = copy(connection, rows, unfinished.path(), format.options())?;
+    unfinished.rename(path).map_err(|e| write("rename the export to", path, e))?;
+    Ok(written)
+}
+
+/// One table to one file.
 pub(super) fn one(
     connection: &Connection,
-    ticker: &str,
+    interrupter: &Interrupter,
     table: Table,
+    rows: &str,
     path: &Path,
     existing: Existing,
 ) -> Result<Exported, Error> {
-    if path.is_dir() {
-        return Err(Error::NotAnExport(path.to_owned()));
-    }
-    let temporary = begin(path, existing)?;
-    check_replaceable(path)?;
-    let sql = format!(
-        "COPY (FROM {} WHERE ticker = {} ORDER BY {}) TO {} (FORMAT parquet, COMPRESSION zstd)",
-        table.as_str(),
-        quoted(ticker),
-        order(table),
-        quoted(&temporary.to_string_lossy()),
-    );
-    let rows = copy(connection, &sql, &temporary)?;
-    end(&temporary, path)?;
+    let rows = format!("{rows} ORDER BY {}", table.order());
+    let rows = file(connection, interrupter, &rows, path, existing)?;
     Ok(Exported { table, path: path.to_owned(), rows })
 }
 
 /// Each table becomes a folder of its own, and only that is replaced.
 pub(super) fn all(
     connection: &Connection,
-    tables: &[Table],
+    interrupter: &Interrupter,
+    tables: &[(Table, String)],
     folder: &Path,
     existing: Existing,
 ) -> Result<Vec<Exported>, Error> {
     if existing == Existing::Keep && folder.exists() {
         return Err(Error::Exists(folder.to_owned()));
     }
-    for table in tables {
-        check_replaceable(&folder.join(table.as_str()))?;
+    for (table, _) in tables {
+        let path = folder.join(table.as_str());
+        if path.exists() && !is_export(&path) {
+            return Err(Error::NotAnExport(path));
+        }
     }
     fs::create_dir_all(folder).map_err(|e| write("create folder", folder, e))?;
     let mut exported = Vec::new();
-    for &table in tables {
+    for (table, rows) in tables {
+        let (table, order) = (*table, table.order());
         let path = folder.join(table.as_str());
-        let temporary = begin(&path, existing)?;
-        fs::create_dir_all(&temporary).map_err(|e| write("create folder", &temporary, e))?;
-        let sql = format!(
-            "COPY (SELECT *, CAST(ts AS DATE) AS date FROM {} ORDER BY {})
-             TO {} (FORMAT parquet, COMPRESSION zstd, PARTITION_BY (date, series), WRITE_PARTITION_COLUMNS false)",
-            table.as_str(),
-            order(table),
-            quoted(&temporary.to_string_lossy()),
-        );
-        let rows = copy(connection, &sql, &temporary)?;
-        end(&temporary, &path)?;
+        let unfinished = Unfinished::begin(temporary(&path), interrupter);
+        let new = unfinished.path();
+        fs::create_dir_all(new).map_err(|e| write("create folder", new, e))?;
+        let parquet = FileFormat::Parquet.options();
+        let rows = if table.is_of_frames() {
+            let rows = format!("SELECT *, CAST(ts AS DATE) AS date {rows} ORDER BY {order}");
+            let options =
+                format!("{parquet}, PARTITION_BY (date, series), WRITE_PARTITION_COLUMNS false");
+            copy(connection, &rows, new, &options)?
+        } else {
+            let file = new.join(format!("{}.parquet", table.as_str()));
+            copy(connection, &format!("{rows} ORDER BY {order}"), &file, parquet)?
+        };
+        unfinished.rename(&path).map_err(|e| write("rename the export to", &path, e))?;
         exported.push(Exported { table, path, rows });
     }
     Ok(exported)
 }
 
-/// Only an earlier export may be replaced: a Parquet file, or a folder of nothing else.
-fn check_replaceable(path: &Path) -> Result<(), Error> {
-    if path.exists() && !is_export(path) {
-        return Err(Error::NotAnExport(path.to_owned()));
-    }
-    Ok(())
-}
-
+/// Only an earlier export may be replaced: a folder of Parquet files and nothing else.
 fn is_export(path: &Path) -> bool {
-    if path.is_dir() {
-        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        return entries.is_ok_and(|entries| {
-            entries.iter().all(|entry| {
-                let inside = entry.path();
-                let partition = entry.file_name().to_string_lossy().contains('=');
-                (partition || inside.is_file()) && is_export(&inside)
-            })
-        });
+    if !path.is_dir() {
+        return FileFormat::Parquet.looks_like(path);
     }
-    let mut magic = [0; 4];
-    let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut magic));
-    read.is_ok() && magic == *b"PAR1"
-}
-
-/// Market, then time, then the order of the stream; the rest makes the order a full one.
-fn order(table: Table) -> &'static str {
-    match table {
-        Table::BookEvents => "ticker, ts, session, conn, sid, seq, side, price DESC",
-        Table::Bbo => "ticker, ts, session, conn, sid, seq, ts_until",
-        Table::Trades => "ticker, ts, session, conn, sid, seq, trade_id",
-        Table::TickerData => "ticker, ts, session, conn, sid, ts_event, volume",
-        Table::Lifecycle => "ticker, ts, session, conn, sid, seq, event_type",
-    }
-}
-
-/// Where to write before the name is taken: beside it, so that the rename stays on one disk.
-fn begin(path: &Path, existing: Existing) -> Result<PathBuf, Error> {
-    if existing == Existing::Keep && path.exists() {
-        return Err(Error::Exists(path.to_owned()));
-    }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
-    Ok(path.with_file_name(name))
-}
-
-fn end(temporary: &Path, path: &Path) -> Result<(), Error> {
-    if path.is_dir() {
-        fs::remove_dir_all(path).map_err(|e| write("replace folder", path, e))?;
-    }
-    fs::rename(temporary, path).map_err(|e| {
-        remove(temporary);
-        write("rename the export to", path, e)
+    let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    entries.is_ok_and(|entries| {
+        entries.iter().all(|entry| {
+            let inside = entry.path();
+            let partition = entry.file_name().to_string_lossy().contains('=');
+            (partition || inside.is_file()) && is_export(&inside)
+        })
     })
 }
 
-fn copy(connection: &Connection, sql: &str, temporary: &Path) -> Result<u64, Error> {
-    let rows = connection.query_row(sql, [], |row| row.get(0)).map_err(|source| {
-        remove(temporary);
-        database::failed(&format!("write Parquet to `{}`", temporary.display()))(source)
-    })?;
-    Ok(rows)
+/// Where to write before the name is taken: beside it, so that the rename stays on one disk.
+fn temporary(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    path.with_file_name(name)
 }
 
-/// Leaves nothing half-done behind; what cannot be removed is not worth a second error.
-fn remove(temporary: &Path) {
-    if temporary.is_dir() {
-        drop(fs::remove_dir_all(temporary));
-    } else {
-        drop(fs::remove_file(temporary));
-    }
+fn copy(connection: &Connection, rows: &str, path: &Path, options: &str) -> Result<u64, Error> {
+    let sql = format!("COPY ({rows}) TO {} ({options})", quoted(&path.to_string_lossy()));
+    let fail = database::failed(&format!("write `{}`", path.display()));
+    connection.query_row(&sql, [], |row| row.get(0)).map_err(fail)
 }
 
 fn write(action: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::Write { action, path: path.to_owned(), source }
-}
-
-/// A text as an SQL literal: `COPY` takes no parameters.
-fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

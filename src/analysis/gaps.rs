@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Error, Nanos, database};
 
 /// A hole of a session's record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GapRow {
     /// `sequence` (numbers are missing), `negative` (a level would have gone below zero),
     /// `unreadable` (a book message could not be read) or `disconnected`.
@@ -23,10 +23,10 @@ pub struct GapRow {
     pub expected: Option<i64>,
     /// The number that came.
     pub got: Option<i64>,
-    /// The last moment at which all was well.
-    pub from: Nanos,
+    /// The last moment at which all was well; none where the recording has no times.
+    pub from: Option<Nanos>,
     /// When it was noticed.
-    pub found_at: Nanos,
+    pub found_at: Option<Nanos>,
     /// When each of its markets had a snapshot again; none where some never had.
     pub repaired_at: Option<Nanos>,
     /// The recorder wrote it down.
@@ -53,8 +53,8 @@ pub(super) fn gaps(connection: &Connection) -> Result<Vec<GapRow>, Error> {
             channel: row.get(4)?,
             expected: row.get(5)?,
             got: row.get(6)?,
-            from: Nanos(row.get(7)?),
-            found_at: Nanos(row.get(8)?),
+            from: row.get::<_, Option<i64>>(7)?.map(Nanos),
+            found_at: row.get::<_, Option<i64>>(8)?.map(Nanos),
             repaired_at: row.get::<_, Option<i64>>(9)?.map(Nanos),
             declared: row.get(10)?,
             found: row.get(11)?,

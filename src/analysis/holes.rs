@@ -57,8 +57,7 @@ pub(super) fn holes(market: &Market<'_>, range: Range, of: Of) -> Result<Vec<Hol
 /// The times between those in which the book is known, and after the last of them where the tape
 /// goes on without it.
 fn book(market: &Market<'_>, range: Range) -> Vec<Missing> {
-    let first_ns = market.streams.values().map(|stream| stream.first_ns).min().unwrap_or_default();
-    let last_ns = market.streams.values().map(|stream| stream.last_ns).max().unwrap_or_default();
+    let (first_ns, last_ns) = market.recorded();
     let last_ns = last_ns.saturating_add(1);
     let live = market.live();
     let (Some(first), Some(last)) = (live.first(), live.last()) else {

@@ -13,7 +13,7 @@ use crate::protocol::Side;
 
 /// Book imbalance in a bar: `(yes - no) / (yes + no)` over the contracts resting on the best
 /// levels of each side; 1 where all rest on YES, -1 where all rest on NO, none where nothing does.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ImbalanceBar {
     /// The market.
     pub ticker: String,

@@ -208,6 +208,13 @@ impl<'l> Market<'l> {
         Ok(())
     }
 
+    /// The first and last time at which anything of it was recorded.
+    pub(super) fn recorded(&self) -> (i64, i64) {
+        let first = self.streams.values().map(|stream| stream.first_ns).min();
+        let last = self.streams.values().map(|stream| stream.last_ns).max();
+        (first.unwrap_or_default(), last.unwrap_or_default())
+    }
+
     /// The stream of a span.
     pub(super) fn stream(&self, span: &Span) -> Option<&Stream> {
         self.streams.get(&span.stream)

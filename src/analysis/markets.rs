@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Error, Nanos, database};
 
 /// What is recorded of a market.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MarketRow {
     /// The market.
     pub ticker: String,

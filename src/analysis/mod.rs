@@ -22,9 +22,11 @@ mod nanos;
 mod bars;
 mod rows;
 mod market;
+mod interrupt;
+mod database;
+mod statement;
 mod replay;
 mod holes;
-mod database;
 mod book;
 mod spread;
 mod vwap;
@@ -33,26 +35,27 @@ mod markets;
 mod coverage;
 mod gaps;
 mod export;
+mod crossed;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    num::NonZero,
     path::Path,
-    thread,
 };
 
 use duckdb::{Connection, arrow::record_batch::RecordBatch};
 
-use crate::lake::{Lake, Lakes, LoadReport, Options, Progress};
+use crate::lake::{self, Lake, Lakes, LoadReport, Progress};
 
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
+pub use database::Options;
 pub use duckdb::arrow;
 pub use error::Error;
-pub use export::{Existing, Exported, Table};
+pub use export::{Existing, Exported, FileFormat, Selection, Table};
 pub use gaps::GapRow;
 pub use holes::{Answer, Hole};
 pub use imbalance::ImbalanceBar;
+pub use interrupt::Interrupter;
 pub use markets::MarketRow;
 pub use nanos::{Nanos, Range};
 
@@ -72,23 +75,33 @@ const SUGGESTIONS: usize = 3;
 pub struct Analyzer {
     /// Opened when something is asked of it.
     connection: OnceCell<Connection>,
+    options: Options,
     shown: Cell<Shown>,
     lakes: RefCell<Lakes>,
     report: RefCell<LoadReport>,
+    interrupter: Interrupter,
 }
 
 impl Analyzer {
     /// Opens an empty analyzer. It reads and writes no file of its own and no network.
     ///
     /// # Errors
-    /// [`Error::Database`] where DuckDB cannot be opened.
+    /// None today; DuckDB is opened when it is first needed.
     pub fn new() -> Result<Self, Error> {
-        Ok(Self {
+        Ok(Self::with(Options::default()))
+    }
+
+    /// Opens an empty analyzer that uses no more of the machine than it is allowed to.
+    ///
+    pub fn with(options: Options) -> Self {
+        Self {
             connection: OnceCell::new(),
+            options,
+            interrupter: Interrupter::default(),
             shown: Cell::new(Shown::Nothing),
             lakes: RefCell::default(),
             report: RefCell::default(),
-        })
+        }
     }
 
     /// Opens a log folder, or one file of it, and digests what is new into its lake, the folder
@@ -114,7 +127,8 @@ impl Analyzer {
         progress: Progress<'_>,
     ) -> Result<LoadReport, Error> {
         let fail = |source| Error::Load { path: folder.to_owned(), source };
-        let options = Options { folder: lake, threads: None, progress };
+        let threads = self.options.threads;
+        let options = lake::Options { folder: lake, threads, progress };
         let (lake, report) = Lake::open(folder, options).map_err(fail)?;
         self.lakes.borrow_mut().add(lake);
         self.shown.set(Shown::Nothing);
@@ -253,42 +267,67 @@ impl Analyzer {
     /// An existing file is overwritten. See [`Self::export`] for other tables.
     ///
     /// # Errors
-    /// [`Error::UnknownTicker`], [`Error::Write`].
+    /// [`Error::UnknownTicker`], [`Error::Suffix`] where the name is not one of a Parquet file,
+    /// [`Error::Write`].
     pub fn export_to_parquet(
         &self,
         ticker: &str,
         path: impl AsRef<Path>,
     ) -> Result<Exported, Error> {
+        let path = path.as_ref();
+        if FileFormat::of(path)? != FileFormat::Parquet {
+            return Err(Error::Suffix(path.to_owned()));
+        }
         self.export(ticker, Table::BookEvents, path, Existing::Overwrite)
     }
 
-    /// Writes the rows that a table has of a market to a Parquet file, under a temporary name
-    /// first.
+    /// Writes rows of a table to a file, under a temporary name first; the suffix of its name says
+    /// how (see [`FileFormat`]). A ticker alone is a selection. [`Self::crossed`] tells what is
+    /// missing in it.
     ///
     /// # Errors
-    /// [`Error::UnknownTicker`], [`Error::Exists`], [`Error::Write`].
+    /// [`Error::UnknownTicker`], [`Error::NoMatch`], [`Error::Suffix`], [`Error::Exists`],
+    /// [`Error::Write`].
     pub fn export(
         &self,
-        ticker: &str,
+        selection: impl Into<Selection>,
         table: Table,
         path: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Exported, Error> {
-        let ticker = self.of_market(ticker, |market| Ok(market.ticker.clone()))?;
-        export::one(self.views()?, &ticker, table, path.as_ref(), existing)
+        let rows = self.selected(&selection.into(), table)?;
+        let (views, path) = (self.views()?, path.as_ref());
+        export::one(views, &self.interrupter, table, &rows, path, existing)
     }
 
-    /// Writes tables whole, as `table/date=YYYY-MM-DD/series=S/*.parquet` under a new folder.
+    /// Writes tables as Parquet under a new folder: `table/date=YYYY-MM-DD/series=S/*.parquet`, and
+    /// those that do not tell of frames as one file each.
     ///
     /// # Errors
-    /// [`Error::Exists`], [`Error::Write`].
+    /// As [`Self::export`].
     pub fn export_all(
         &self,
         tables: &[Table],
         folder: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Vec<Exported>, Error> {
-        export::all(self.views()?, tables, folder.as_ref(), existing)
+        self.export_folder(&Selection::default(), tables, folder, existing)
+    }
+
+    /// Like [`Self::export_all`], with some of the rows.
+    ///
+    /// # Errors
+    /// As [`Self::export`].
+    pub fn export_folder(
+        &self,
+        selection: &Selection,
+        tables: &[Table],
+        folder: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<Vec<Exported>, Error> {
+        let rows = |table: &Table| Ok((*table, self.selected(selection, *table)?));
+        let tables: Vec<_> = tables.iter().map(rows).collect::<Result<_, Error>>()?;
+        export::all(self.views()?, &self.interrupter, &tables, folder.as_ref(), existing)
     }
 
     /// The database, with what the questions of this program need. Views take milliseconds each to
@@ -297,7 +336,7 @@ impl Analyzer {
         let connection = match self.connection.get() {
             Some(connection) => connection,
             None => {
-                let opened = database::open()?;
+                let opened = database::open(self.options, &self.interrupter)?;
                 self.connection.get_or_init(|| opened)
             }
         };
@@ -330,15 +369,24 @@ impl Analyzer {
         })
     }
 
-    /// Runs any SQL over the views.
+    /// Runs a query in SQL over the views. It reads only; `docs/sql.md` says what there is.
+    ///
+    /// At least one batch comes back, so that the columns are known where there are no rows.
     ///
     /// # Errors
+    /// [`Error::Refused`] where the text is more than one query that reads, [`Error::Syntax`], and
     /// [`Error::Database`] with DuckDB's own words.
     pub fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Error> {
         let fail = database::failed("run the query");
-        let mut statement = self.views()?.prepare(sql).map_err(&fail)?;
-        let batches = statement.query_arrow([]).map_err(&fail)?;
-        Ok(batches.collect())
+        let reading = self.reading(sql)?;
+        let mut statement = self.views()?.prepare(&reading.sql).map_err(&fail)?;
+        let rows = statement.query_arrow([]).map_err(&fail)?;
+        let schema = rows.get_schema();
+        let mut batches: Vec<RecordBatch> = rows.collect();
+        if batches.is_empty() {
+            batches.push(RecordBatch::new_empty(schema));
+        }
+        Ok(batches)
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
@@ -352,7 +400,7 @@ impl Analyzer {
         ask: impl FnOnce(&Market<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (lakes, wanted) = (self.lakes.borrow(), ticker.trim());
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = self.options.threads();
         for name in [wanted.to_owned(), wanted.to_ascii_uppercase()] {
             if let Some(market) = Market::find(&lakes, threads, &name)? {
                 return ask(&market);
@@ -361,6 +409,94 @@ impl Analyzer {
         let near = near(wanted, market::tickers(&lakes, threads)?);
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
     }
+
+    /// Writes the result of a query to a file, under a temporary name first; the suffix of its name
+    /// says how (see [`FileFormat`]). Returns the number of rows.
+    ///
+    /// # Errors
+    /// As [`Self::query`] and [`Self::export`].
+    pub fn query_to_file(
+        &self,
+        sql: &str,
+        path: impl AsRef<Path>,
+        existing: Existing,
+    ) -> Result<u64, Error> {
+        let reading = self.reading(sql)?;
+        let table = reading.table.ok_or_else(|| Error::Refused("`EXPLAIN` to a file".into()))?;
+        let rows = format!("FROM {table}");
+        export::file(self.views()?, &self.interrupter, &rows, path.as_ref(), existing)
+    }
+
+    /// The holes that an export of some rows crosses, oldest first: none of tables that do not tell
+    /// of frames.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`], [`Error::NoMatch`].
+    pub fn crossed(&self, selection: &Selection, table: Table) -> Result<Vec<Hole>, Error> {
+        let named = selection.markets.as_ref().is_some_and(|markets| !is_glob(markets));
+        let tickers = self.chosen(selection)?;
+        crossed::crossed(self.tables()?, table, tickers.as_deref(), selection.range, named)
+    }
+
+    /// The recorded markets that a ticker or a glob (`*`, `?`) stands for, by name.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`] of a ticker, [`Error::NoMatch`] of a glob.
+    pub fn tickers(&self, wanted: &str) -> Result<Vec<String>, Error> {
+        if !is_glob(wanted) {
+            return Ok(vec![self.of_market(wanted, |market| Ok(market.ticker.clone()))?]);
+        }
+        let wanted = wanted.trim();
+        let patterns = [wanted.to_owned(), wanted.to_ascii_uppercase()]
+            .map(|pattern| glob::Pattern::new(&pattern).unwrap_or_default());
+        let mut names = market::tickers(&self.lakes.borrow(), self.options.threads())?;
+        names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
+        if names.is_empty() { Err(Error::NoMatch(wanted.to_owned())) } else { Ok(names) }
+    }
+
+    /// How many bars of a length the recording of a market has in a range, at most.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTicker`].
+    pub fn bars(&self, ticker: &str, range: Range, every_ns: i64) -> Result<u64, Error> {
+        let (first, last) = self.of_market(ticker, |market| Ok(market.recorded()))?;
+        let ns = last.min(range.end()).saturating_sub(first.max(range.start())).max(0);
+        Ok(ns.unsigned_abs() / every_ns.unsigned_abs().max(1) + 1)
+    }
+
+    /// What stops this analyzer from another thread.
+    #[must_use]
+    pub fn interrupter(&self) -> Interrupter {
+        self.interrupter.clone()
+    }
+
+    /// A query that only reads, and the views ready for it.
+    fn reading(&self, sql: &str) -> Result<statement::Reading, Error> {
+        let views = self.views()?;
+        let reading = statement::reading(views, sql)?;
+        // What only these tell takes milliseconds to write down.
+        let lower = sql.to_ascii_lowercase();
+        if lower.contains("duckdb_") || lower.contains("information_schema") {
+            database::comment(views)?;
+        }
+        Ok(reading)
+    }
+
+    fn selected(&self, selection: &Selection, table: Table) -> Result<String, Error> {
+        Ok(export::rows(table, self.chosen(selection)?.as_deref(), selection.range))
+    }
+
+    /// The markets of a selection; none where all are.
+    fn chosen(&self, selection: &Selection) -> Result<Option<Vec<String>>, Error> {
+        match selection.markets.as_deref() {
+            None | Some("*") => Ok(None),
+            Some(wanted) => self.tickers(wanted).map(Some),
+        }
+    }
+}
+
+fn is_glob(ticker: &str) -> bool {
+    ticker.contains(['*', '?'])
 }
 
 /// How much of the lakes the database shows.

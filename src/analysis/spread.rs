@@ -14,7 +14,7 @@ use super::{
 
 /// The quoted spread in a bar, in YES cents: ask less bid, averaged over time. It is below zero
 /// while a book is crossed, as it is for moments inside a burst of changes.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct SpreadBar {
     /// The market.
     pub ticker: String,

@@ -14,7 +14,7 @@ use super::{
 
 /// Trades of a bar. Prices are YES dollars; block trades, which are matched off the book, are
 /// counted apart and in no other column.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct VwapBar {
     /// The market.
     pub ticker: String,

@@ -2,17 +2,7 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::Subcommand;
-
 use super::{Common, failure::Failure};
-
-/// Any question.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Question {
-    #[command(external_subcommand)]
-    #[expect(dead_code, reason = "whatever was asked, the answer is the same")]
-    Any(Vec<OsString>),
-}
 
 /// Any arguments.
 #[derive(Debug, clap::Args)]

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use kalshi_orderbook::lake::Outcome;
 use serde::Serialize;
 
-use super::{Common, Failure, analyze, output};
+use super::{Common, Failure, analyze, limits::Limits, output};
 
 /// Bring the lake up to date, as every question does by itself
 ///
@@ -13,10 +13,13 @@ use super::{Common, Failure, analyze, output};
 /// or where --lake-dir says, and can be deleted at any time: it is built again. For cron, so that
 /// questions find nothing left to digest.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    #[command(flatten)]
+    limits: Limits,
+}
 
 /// What was digested now.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Digested {
     files: usize,
     lines: u64,
@@ -27,8 +30,8 @@ struct Digested {
     tickers: u64,
 }
 
-pub(crate) fn run(common: &Common, _: &Args) -> Result<ExitCode, Failure> {
-    let report = analyze::load(common)?.report();
+pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
+    let report = analyze::load(common, args.limits)?.report();
     let total = report.total();
     let row = Digested {
         files: report.segments.len(),

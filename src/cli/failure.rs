@@ -3,10 +3,14 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 /// How a key in PEM begins. No text with it in it is printed.
 pub(crate) const PEM_START: &str = "-----BEGIN";
+
+/// The exit code of what a signal stopped.
+pub(crate) const INTERRUPTED: u8 = 130;
 
 /// A failure with its hint.
 #[derive(Debug)]
@@ -33,15 +37,24 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
         let hint = hint(&error);
-        let code = if is_usage(&error) { 2 } else { 1 };
+        let code = code(&error);
         Self { error, hint, code }
     }
 }
 
-/// Whether the library refuses what was typed.
-fn is_usage(error: &anyhow::Error) -> bool {
+/// 2 where the library refuses what was typed.
+fn code(error: &anyhow::Error) -> u8 {
     use kalshi_orderbook::ingestor::Error;
-    matches!(error.downcast_ref(), Some(Error::NoTickers | Error::Setting { .. }))
+    #[cfg(feature = "duckdb")]
+    match error.downcast_ref() {
+        Some(kalshi_orderbook::analysis::Error::Interrupted) => return INTERRUPTED,
+        Some(kalshi_orderbook::analysis::Error::Suffix(_)) => return 2,
+        _ => {}
+    }
+    match error.downcast_ref() {
+        Some(Error::NoTickers | Error::Setting { .. }) => 2,
+        _ => 1,
+    }
 }
 
 /// What the library knows about a remedy.
@@ -60,14 +73,29 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
     if outermost.is_some_and(|error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
+    if failure.code == INTERRUPTED {
+        tell_interrupted(out);
+        return ExitCode::from(INTERRUPTED);
+    }
+    // DuckDB's errors have a number for a cause, which says nothing.
+    let causes = failure.error.chain().map(ToString::to_string);
+    let causes: Vec<_> = causes.filter(|cause| !cause.starts_with("Error code ")).collect();
     // Nothing is left to be done where standard error itself is closed.
-    drop(writeln!(out, "error: {}", safe(format!("{:#}", failure.error))));
+    drop(writeln!(out, "error: {}", safe(causes.join(": "))));
     if let Some(hint) = &failure.hint {
         for line in hint.lines() {
             drop(writeln!(out, "hint: {line}"));
         }
     }
     ExitCode::from(failure.code)
+}
+
+/// Says, once, that a signal has ended the work.
+pub(crate) fn tell_interrupted(out: &mut impl Write) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        drop(writeln!(out, "interrupted"));
+    }
 }
 
 /// The text, unless it quotes a key that was put where something else belongs.

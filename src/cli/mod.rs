@@ -6,6 +6,10 @@ mod stdout;
 mod common;
 mod time;
 #[cfg(feature = "duckdb")]
+mod limits;
+#[cfg(feature = "duckdb")]
+mod interrupt;
+#[cfg(feature = "duckdb")]
 mod output;
 #[cfg(feature = "duckdb")]
 mod analyze;
@@ -57,7 +61,7 @@ Examples:
 
 Without a subcommand, `kalshi [FLAGS]` means `kalshi ingest [FLAGS]`.
 Exit codes: 0 done, 1 failed, 2 usage, 3 holes in the answer and --strict given,
-130 stopped a second time by signal."
+130 a question was stopped by a signal, or a recorder by a second one."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -71,9 +75,8 @@ pub(crate) enum Command {
     /// Record order books, trades and tickers
     Ingest(ingest::Args),
     /// Ask the archive: book, spread, vwap, imbalance, markets, coverage, gaps, sql
-    #[command(subcommand)]
-    Analyze(analyze::Question),
-    /// Write recorded data as Parquet
+    Analyze(analyze::Args),
+    /// Write recorded data as Parquet, CSV or JSON
     ExportParquet(export::Args),
     /// Bring the lake up to date, as every question does by itself
     Compact(compact::Args),
@@ -89,7 +92,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Ingest(args) => ingest::run(&cli.common, args),
         Command::Verify(args) => verify::run(&cli.common, &args),
         Command::Sandbox(args) => sandbox::run(&args),
-        Command::Analyze(question) => analyze::run(&cli.common, question),
+        Command::Analyze(args) => analyze::run(&cli.common, args),
         Command::ExportParquet(args) => export::run(&cli.common, args),
         Command::Compact(args) => compact::run(&cli.common, &args),
     }

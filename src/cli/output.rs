@@ -1,12 +1,18 @@
 //! Answers on standard output: tables for reading, CSV and JSON for programs.
 
-use std::io::{self, BufWriter, Write};
+use std::{
+    io::{self, BufWriter, Write},
+    process::ExitCode,
+};
 
 use comfy_table::{CellAlignment, Table, presets};
-use kalshi_orderbook::analysis::arrow::{
-    array::RecordBatch,
-    datatypes::DataType,
-    util::display::{ArrayFormatter, FormatOptions},
+use kalshi_orderbook::analysis::{
+    Hole,
+    arrow::{
+        array::RecordBatch,
+        datatypes::DataType,
+        util::display::{ArrayFormatter, FormatOptions},
+    },
 };
 use serde::Serialize;
 
@@ -16,6 +22,9 @@ use super::{
     failure::Failure,
     stdout::Stdout,
 };
+
+/// The most holes that are named one by one.
+const HOLES_NAMED: usize = 5;
 
 pub(crate) fn stdout() -> BufWriter<Stdout> {
     BufWriter::new(Stdout::lock())
@@ -31,13 +40,28 @@ pub(crate) fn warn(common: &Common, text: &str) {
     drop(writeln!(io::stderr(), "{line}"));
 }
 
-/// Prints rows of one kind.
-pub(crate) fn rows<R: Serialize>(common: &Common, rows: &[R]) -> Result<(), Failure> {
+/// Tells of the holes of an answer; the exit code of it.
+pub(crate) fn holes(common: &Common, holes: &[Hole]) -> ExitCode {
+    for Hole { ticker, from, to, reason } in holes.iter().take(HOLES_NAMED) {
+        warn(common, &format!("{ticker} has a hole from {from} to {to}: {reason}"));
+    }
+    if let Some(more) = holes.len().checked_sub(HOLES_NAMED).filter(|more| *more > 0) {
+        warn(common, &format!("and {more} more holes; `kalshi analyze gaps` lists all"));
+    }
+    ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 })
+}
+
+/// Prints rows of one kind. Without any, the CSV still has its header.
+pub(crate) fn rows<R: Serialize + Default>(common: &Common, rows: &[R]) -> Result<(), Failure> {
     let mut out = stdout();
     match common.answer_format() {
         Format::Json => {
             serde_json::to_writer(&mut out, rows).map_err(io::Error::from)?;
             writeln!(out)?;
+        }
+        Format::Csv if rows.is_empty() => {
+            let text = csv(&[R::default()])?;
+            out.write_all(text.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default())?;
         }
         Format::Csv => out.write_all(&csv(rows)?)?,
         Format::Table => {
@@ -137,6 +161,7 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
     }
     let texts = |line: Vec<(String, bool, bool)>| line.into_iter().map(|cell| cell.0).collect();
     match common.answer_format() {
+        Format::Table if lines.is_empty() => writeln!(out, "(no rows)")?,
         Format::Table => writeln!(out, "{}", table(header, lines.into_iter().map(texts)))?,
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(&mut out);

@@ -2,9 +2,40 @@
 
 use jiff::SignedDuration;
 #[cfg(any(feature = "duckdb", test))]
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
-/// Reads `2026-05-11T05:33:41Z`, integer nanoseconds since the epoch, `now` or `now-15m`.
+#[cfg(feature = "duckdb")]
+use super::failure::Failure;
+
+/// A range of time, as flags.
+#[cfg(feature = "duckdb")]
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(crate) struct RangeArgs {
+    /// The first instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m; UTC where there is no zone [default: all]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    from: Option<i64>,
+    /// The first instant after the last [default: all]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
+    to: Option<i64>,
+}
+
+#[cfg(feature = "duckdb")]
+impl RangeArgs {
+    /// The range, which is not empty.
+    pub(crate) fn range(self) -> Result<kalshi_orderbook::analysis::Range, Failure> {
+        if let (Some(from), Some(to)) = (self.from, self.to)
+            && from >= to
+        {
+            return Err(Failure::usage("--from is not before --to").with_hint(
+                "a range is [from, to): from the first instant up to, without, the last",
+            ));
+        }
+        Ok(kalshi_orderbook::analysis::Range { from_ns: self.from, to_ns: self.to })
+    }
+}
+
+/// Reads `2026-05-11T05:33:41Z`, `2026-05-11 05:33` and `2026-05-11` (UTC), integer nanoseconds
+/// since the epoch, `now` or `now-15m`.
 #[cfg(any(feature = "duckdb", test))]
 pub(crate) fn instant(text: &str) -> Result<i64, String> {
     let out_of_range = || format!("`{text}` is out of range");
@@ -21,14 +52,27 @@ pub(crate) fn instant(text: &str) -> Result<i64, String> {
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
         return text.parse().map_err(|_| out_of_range());
     }
-    let time: Timestamp = text.parse().map_err(|_| expected())?;
+    let time = text.parse::<Timestamp>().or_else(|_| without_zone(text))?;
     i64::try_from(time.as_nanosecond()).map_err(|_| out_of_range())
 }
 
 #[cfg(any(feature = "duckdb", test))]
 fn expected() -> String {
-    "a time is RFC 3339 with a zone (2026-05-11T05:33:41Z), integer ns since 1970, or now-15m"
+    "a time is RFC 3339 (2026-05-11T05:33:41Z), a date or a time without a zone, which are UTC \
+     (2026-05-11, 2026-05-11 05:33), integer ns since 1970, or now-15m"
         .into()
+}
+
+/// The rest of what a civil time could be written with would not be heeded, so it is refused.
+#[cfg(any(feature = "duckdb", test))]
+fn without_zone(text: &str) -> Result<Timestamp, String> {
+    let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
+    let is_date = date.bytes().all(|b| b.is_ascii_digit() || b == b'-');
+    let is_time = time.bytes().all(|b| b.is_ascii_digit() || b == b':' || b == b'.');
+    let civil = format!("{date}T{time}").parse::<DateTime>().ok();
+    let civil = civil.filter(|_| is_date && is_time && date.len() == 10 && time.contains(':'));
+    let zoned = civil.and_then(|civil| civil.to_zoned(TimeZone::UTC).ok());
+    zoned.map(|zoned| zoned.timestamp()).ok_or_else(expected)
 }
 
 /// Reads a duration above zero, such as `15m`, `1h30m` or `250ms`, as ns.
@@ -54,8 +98,21 @@ mod tests {
         assert_eq!(instant("1778733492188000000"), Ok(1_778_733_492_188_000_000));
         let ago = instant("now").unwrap() - instant("now-15m").unwrap();
         assert!((899_000_000_000..=900_000_000_000).contains(&ago), "{ago}");
-        for text in ["", "2026-05-11", "2026-05-11T05:33:41", "yesterday", "now15m", "now-", "1.5"]
-        {
+        assert_eq!(instant("1970-01-02"), Ok(86_400_000_000_000));
+        for text in ["1970-01-01 01:00", "1970-01-01T01:00:00", "1970-01-01T01:00:00.000"] {
+            assert_eq!(instant(text), Ok(3_600_000_000_000), "{text}");
+        }
+        for text in [
+            "",
+            "yesterday",
+            "now15m",
+            "now-",
+            "1.5",
+            "2026-05",
+            "2026-13-01",
+            "2026-05-11T05",
+            "2026-05-11T05:00[America/New_York]",
+        ] {
             assert!(instant(text).is_err(), "{text}");
         }
     }

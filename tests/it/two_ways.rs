@@ -6,7 +6,7 @@ use std::{num::NonZero, path::Path};
 use fastrand::Rng;
 use kalshi_orderbook::{
     analysis::{
-        Analyzer, Error, Range, Status,
+        Analyzer, Error, Options, Range, Status,
         arrow::{
             array::{AsArray, RecordBatch},
             datatypes::{Float64Type, Int64Type},
@@ -247,8 +247,8 @@ fn rust_and_sql_agree_on_everything() {
 /// Everything that can be asked of some real recordings, as text, with so many threads.
 fn answers(logs: &Path, threads: usize) -> Vec<String> {
     let lake = tempfile::tempdir().unwrap();
-    let mut analyzer = Analyzer::new().unwrap();
-    analyzer.set_threads(NonZero::new(threads));
+    let threads = NonZero::new(threads);
+    let analyzer = Analyzer::with(Options { threads, ..Options::default() });
     analyzer.load(logs, Some(lake.path()), &|_, _| {}).unwrap();
     let mut answers = Vec::new();
     for table in ["bbo", "book_events", "ticker_data", "trades", "spans", "gaps", "coverage"] {

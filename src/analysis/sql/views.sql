@@ -87,8 +87,9 @@ WITH unsure AS (
 )
 SELECT h.kind, h.session, h.conn, h.sid, h.channel, h.expected, h.got,
        CASE WHEN h.kind = 'sequence' THEN h.got - h.expected END AS missing,
-       make_timestamp_ns(h.from_ns) AS ts_from, make_timestamp_ns(h.found_ns) AS ts_found,
-       make_timestamp_ns(h.repaired_ns) AS ts_repaired,
+       CASE WHEN h.from_ns > 0 THEN make_timestamp_ns(h.from_ns) END AS ts_from,
+       CASE WHEN h.found_ns > 0 THEN make_timestamp_ns(h.found_ns) END AS ts_found,
+       CASE WHEN h.repaired_ns > 0 THEN make_timestamp_ns(h.repaired_ns) END AS ts_repaired,
        h.declared, h.found, h.cause, coalesce(u.markets, 0) AS markets, u.tickers
 FROM lake.hole h LEFT JOIN unsure u USING (hole)
 ORDER BY h.from_ns, h.hole;

@@ -2,35 +2,78 @@
 
 use std::process::ExitCode;
 
-use kalshi_orderbook::analysis::{Analyzer, Answer, Error, Hole, Range};
+use kalshi_orderbook::analysis::{Analyzer, Answer, Error, Range};
 use serde::Serialize;
 
 use super::{Common, Failure, output};
 use crate::cli::time;
 
-/// The most holes that are named one by one.
-const HOLES_NAMED: usize = 5;
+/// More bars than anyone reads, and about a gigabyte of text.
+const BARS_MAX: u64 = 10_000_000;
 
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Example:
+pub(crate) const SPREAD: &str = "\
+Examples:
+  kalshi analyze spread KXBTC15M-26MAY110145-45
   kalshi analyze spread KXBTC15M-26MAY110145-45 --from 2026-05-11T05:33:45Z --every 10s
+  kalshi analyze spread 'KXBTC15M-*' --from 2026-05-11 --to 2026-05-12 --every 1h --format csv
+
+One row is a market, or with --every a bar of it. Columns:
+  bar              start of the bar
+  live_s           seconds in which the book is known
+  two_sided_s      seconds in which it also has both sides: averages are over these
+  mean_cents       ask less bid, averaged over time; min_cents, max_cents: the narrowest and widest
+  mean_bps_of_mid  the same over mid, in hundredths of a per cent
+  quotes           pairs of best bid and ask
 
 Nothing is averaged over holes: where the range crosses one, a warning names it, and with --strict
-the exit code is 3.")]
+the exit code is 3.";
+
+pub(crate) const VWAP: &str = "\
+Examples:
+  kalshi analyze vwap KXBTC15M-26MAY110145-45
+  kalshi analyze vwap KXBTC15M-26MAY110145-45 --from now-1h --every 5m
+  kalshi analyze vwap 'KXBTC15M-*' --from 2026-05-11 --format json
+
+One row is a market, or with --every a bar with a trade. Prices are YES dollars. Columns:
+  bar                         start of the bar
+  vwap                        sum of price times size over sum of size
+  volume, trades              contracts, and number of trades
+  block_volume, block_trades  the same of block trades, which are in no other column
+  low, high                   the lowest and highest price
+
+Where trades may be missing in the range, a warning says when, and with --strict the exit code is 3.";
+
+pub(crate) const IMBALANCE: &str = "\
+Examples:
+  kalshi analyze imbalance KXBTC15M-26MAY110145-45 --depth 3
+  kalshi analyze imbalance 'KXBTC15M-*' --from 2026-05-11T05:00 --every 1m
+
+One row is a market, or with --every a bar of it. Columns:
+  bar     start of the bar
+  depth   levels of each side that count
+  live_s  seconds in which the book is known and not empty
+  mean    (yes - no) / (yes + no) over resting contracts, averaged over time: 1 all YES, -1 all NO
+  last    the last value
+
+Nothing is averaged over holes: where the range crosses one, a warning names it, and with --strict
+the exit code is 3.";
+
+#[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The markets
+    /// The markets, or globs such as 'KXBTC15M-*' (quoted)
     #[arg(required = true)]
     tickers: Vec<String>,
-    /// The first instant: RFC 3339 with zone, integer ns since 1970, or now-15m [default: all]
-    #[arg(long, value_name = "TIME", value_parser = time::instant)]
-    from: Option<i64>,
-    /// The first instant after the last [default: all]
-    #[arg(long, value_name = "TIME", value_parser = time::instant)]
-    to: Option<i64>,
+    #[command(flatten)]
+    range: time::RangeArgs,
     /// Length of a bar, such as 10s or 15m [default: one bar]
     #[arg(long, value_name = "DURATION", value_parser = time::duration)]
     every: Option<i64>,
+}
+
+impl Args {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.range.range().map(drop)
+    }
 }
 
 #[derive(Debug, clap::Args)]
@@ -42,16 +85,22 @@ pub(crate) struct DeepArgs {
     depth: usize,
 }
 
+impl DeepArgs {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.args.check()
+    }
+}
+
 pub(crate) fn spread(
     common: &Common,
     analyzer: &Analyzer,
     args: &Args,
 ) -> Result<ExitCode, Failure> {
-    each(common, args, |ticker, range| analyzer.spread(ticker, range, args.every))
+    each(common, analyzer, args, |ticker, range| analyzer.spread(ticker, range, args.every))
 }
 
 pub(crate) fn vwap(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<ExitCode, Failure> {
-    each(common, args, |ticker, range| analyzer.vwap(ticker, range, args.every))
+    each(common, analyzer, args, |ticker, range| analyzer.vwap(ticker, range, args.every))
 }
 
 pub(crate) fn imbalance(
@@ -59,31 +108,42 @@ pub(crate) fn imbalance(
     analyzer: &Analyzer,
     DeepArgs { args, depth }: &DeepArgs,
 ) -> Result<ExitCode, Failure> {
-    each(common, args, |ticker, range| analyzer.imbalance(ticker, range, args.every, *depth))
+    each(common, analyzer, args, |ticker, range| {
+        analyzer.imbalance(ticker, range, args.every, *depth)
+    })
 }
 
-fn each<Row: Serialize>(
+fn each<Row: Serialize + Default>(
     common: &Common,
+    analyzer: &Analyzer,
     args: &Args,
     ask: impl Fn(&str, Range) -> Result<Answer<Row>, Error>,
 ) -> Result<ExitCode, Failure> {
-    let range = Range { from_ns: args.from, to_ns: args.to };
+    let range = args.range.range()?;
+    let mut tickers = Vec::new();
+    for wanted in &args.tickers {
+        tickers.extend(analyzer.tickers(wanted)?);
+    }
+    let mut seen = std::collections::HashSet::new();
+    tickers.retain(|ticker| seen.insert(ticker.clone()));
+    if let Some(every) = args.every {
+        let mut bars = 0_u64;
+        for ticker in &tickers {
+            bars = bars.saturating_add(analyzer.bars(ticker, range, every)?);
+        }
+        if bars > BARS_MAX {
+            return Err(Failure::usage(format!(
+                "bars of this length are too many: up to {bars}, and {BARS_MAX} is the limit"
+            ))
+            .with_hint("make --every longer, or the range shorter with --from and --to"));
+        }
+    }
     let (mut rows, mut holes) = (Vec::new(), Vec::new());
-    for ticker in &args.tickers {
+    for ticker in &tickers {
         let answer = ask(ticker, range)?;
         rows.extend(answer.rows);
         holes.extend(answer.holes);
     }
     output::rows(common, &rows)?;
-    tell(common, &holes);
-    Ok(ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 }))
-}
-
-fn tell(common: &Common, holes: &[Hole]) {
-    for Hole { ticker, from, to, reason } in holes.iter().take(HOLES_NAMED) {
-        output::warn(common, &format!("{ticker} has a hole from {from} to {to}: {reason}"));
-    }
-    if let Some(more) = holes.len().checked_sub(HOLES_NAMED).filter(|more| *more > 0) {
-        output::warn(common, &format!("and {more} more holes; `kalshi analyze gaps` lists all"));
-    }
+    Ok(output::holes(common, &holes))
 }

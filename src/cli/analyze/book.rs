@@ -22,11 +22,14 @@ Examples:
 
 Bids of both sides are in their own side's dollars: a NO bid at 0.48 offers YES at 0.52.
 The status is `ok` where the book is known to be right, `empty` where it is and nothing rests in
-it, and `stale` in a hole: the book printed is then the last one that was right.")]
+it, and `stale` in a hole: the book printed is then the last one that was right. The CSV has the
+status in each row, and an empty book as one row without side, price and size.
+
+A time without a zone is UTC.")]
 pub(crate) struct Args {
     /// The market
     ticker: String,
-    /// The instant: RFC 3339 with zone, integer ns since 1970, or now-15m [default: the newest]
+    /// The instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m [default: the newest]
     #[arg(long, value_name = "TIME", value_parser = time::instant, conflicts_with = "seq")]
     at: Option<i64>,
     /// After the frame of this number of its subscription
@@ -51,10 +54,18 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
             writeln!(out)?;
         }
         Format::Csv => {
-            writeln!(out, "side,price,size")?;
+            writeln!(out, "side,price,size,status,stale_since")?;
+            let since = match &book.status {
+                Status::Stale { since, .. } => since.to_string(),
+                Status::Ok | Status::Empty => String::new(),
+            };
+            let status = format!("{},{since}", book.status.as_str());
+            if book.book.is_empty() {
+                writeln!(out, ",,,{status}")?;
+            }
             for side in [Side::Yes, Side::No] {
                 for (price, size) in book.book.levels(side).take(depth) {
-                    writeln!(out, "{side},{price},{size}")?;
+                    writeln!(out, "{side},{price},{size},{status}")?;
                 }
             }
         }

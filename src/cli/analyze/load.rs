@@ -3,7 +3,8 @@
 use indicatif::{ProgressBar, ProgressStyle};
 use kalshi_orderbook::analysis::Analyzer;
 
-use super::{Common, Failure, output};
+use super::{Common, Failure, Limits, output};
+use crate::cli::interrupt;
 
 /// On a terminal, how far the digestion of new recordings has come.
 fn progress() -> ProgressBar {
@@ -16,8 +17,9 @@ fn progress() -> ProgressBar {
 }
 
 /// Brings the lake of the log folder up to date; oddities that may hide data are told on standard error.
-pub(crate) fn load(common: &Common) -> Result<Analyzer, Failure> {
-    let analyzer = Analyzer::new()?;
+pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure> {
+    let analyzer = Analyzer::with(limits.options());
+    interrupt::end_at_signal(analyzer.interrupter())?;
     let lake = common.lake_dir.as_deref();
     let bar = progress();
     let report = analyzer.load(&common.log_dir, lake, &|read, total| {

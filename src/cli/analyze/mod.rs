@@ -10,20 +10,31 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
-use super::{Common, failure::Failure, output};
+use super::{Common, failure::Failure, limits::Limits, output};
 
 pub(crate) use load::load;
 
 /// Ask the archive
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    limits: Limits,
+    #[command(subcommand)]
+    question: Question,
+}
+
 #[derive(Debug, Subcommand)]
-pub(crate) enum Question {
+enum Question {
     /// Print the order book of a market at an instant
     Book(book::Args),
     /// Quoted spread, averaged over time
+    #[command(after_help = bars::SPREAD)]
     Spread(bars::Args),
     /// Volume-weighted average price of trades
+    #[command(after_help = bars::VWAP)]
     Vwap(bars::Args),
     /// Which side more rests on, over the best levels
+    #[command(after_help = bars::IMBALANCE)]
     Imbalance(bars::DeepArgs),
     /// What is recorded of each market
     Markets,
@@ -31,13 +42,19 @@ pub(crate) enum Question {
     Coverage,
     /// Every hole of the archive: declared, found, repaired or not
     Gaps,
-    /// Run any SQL over the views
+    /// Run a query in SQL over the views
     Sql(sql::Args),
 }
 
-pub(crate) fn run(common: &Common, question: Question) -> Result<ExitCode, Failure> {
-    let analyzer = load(common)?;
-    match question {
+pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
+    match &args.question {
+        Question::Spread(args) | Question::Vwap(args) => args.check()?,
+        Question::Imbalance(args) => args.check()?,
+        Question::Sql(args) => args.check()?,
+        Question::Book(_) | Question::Markets | Question::Coverage | Question::Gaps => {}
+    }
+    let analyzer = load(common, args.limits)?;
+    match args.question {
         Question::Book(args) => book::run(common, &analyzer, &args),
         Question::Spread(args) => bars::spread(common, &analyzer, &args),
         Question::Vwap(args) => bars::vwap(common, &analyzer, &args),

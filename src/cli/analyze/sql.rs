@@ -1,30 +1,49 @@
 //! `kalshi analyze sql`.
 
 use std::{
-    io::{self, Read},
+    io::{self, Read, Write},
+    path::PathBuf,
     process::ExitCode,
 };
 
 use anyhow::Context;
-use kalshi_orderbook::analysis::Analyzer;
+use kalshi_orderbook::analysis::{Analyzer, Existing, FileFormat};
 
 use super::{Common, Failure, output};
 
-/// Run any SQL over the views
+/// Run a query in SQL over the views
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans,
-coverage.
+coverage. `DESCRIBE bbo` lists the columns of one; docs/sql.md says what they mean.
 book_at(ticker, time) is the book of a market at an instant.
 
 Examples:
   kalshi analyze sql \"SELECT AVG(price) FROM ticker_data WHERE ticker = 'KXBTC15M-26MAY110145-45'\"
   kalshi analyze sql \"FROM book_at('KXBTC15M-26MAY110145-45', '2026-05-11 05:34:00')\"
-  kalshi analyze sql \"DESCRIBE bbo\"
-  kalshi analyze sql - < query.sql")]
+  kalshi analyze sql \"FROM trades JOIN read_csv('mine.csv') USING (trade_id)\"
+  kalshi analyze sql \"FROM bbo WHERE series = 'KXBTC15M'\" --out bbo.parquet
+  kalshi analyze sql - < query.sql
+
+One query at a time, and it only reads: also files of your own, with read_csv, read_parquet and
+their like. COPY, CREATE, INSERT, ATTACH, SET and all else that changes something is refused.
+Prices are dollars, sizes contracts, times UTC. Ctrl-C stops it at once, with exit code 130.")]
 pub(crate) struct Args {
     /// The query; `-` reads it from standard input
     query: String,
+    /// Write the result to a file: .parquet, .csv, .json, .jsonl or .ndjson
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Overwrite the file
+    #[arg(long, requires = "out")]
+    force: bool,
+}
+
+impl Args {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        self.out.as_deref().map(FileFormat::of).transpose()?;
+        Ok(())
+    }
 }
 
 pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<ExitCode, Failure> {
@@ -35,6 +54,15 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
     } else {
         args.query.clone()
     };
-    output::batches(common, &analyzer.query(&query)?)?;
+    match &args.out {
+        None => output::batches(common, &analyzer.query(&query)?)?,
+        Some(path) => {
+            let existing = if args.force { Existing::Overwrite } else { Existing::Keep };
+            let rows = analyzer.query_to_file(&query, path, existing)?;
+            let mut out = output::stdout();
+            writeln!(out, "{}: {rows} rows", path.display())?;
+            out.flush()?;
+        }
+    }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,0 +1,302 @@
+//! What may be asked in SQL: one query, which only reads.
+//!
+//! DuckDB's own parser decides. Whatever it can write out as the tree of a `SELECT` (also
+//! `DESCRIBE`, `SUMMARIZE`, `SHOW`, `VALUES`, `FROM ...`) changes nothing, as long as it calls no
+//! table function that does. Two kinds of reading have no such tree: `EXPLAIN`, whose query has
+//! one, and `PIVOT` without a list of its columns. That is run within `FROM (...)`, where the
+//! grammar allows only queries, and holds no semicolon, so that nothing comes after it.
+
+use duckdb::Connection;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{Error, database};
+
+/// Table functions that only read. Those of the database itself, and those that read files of the
+/// user's own.
+const READING: &[&str] = &[
+    "book_at",
+    "duckdb_approx_database_count",
+    "duckdb_columns",
+    "duckdb_connection_count",
+    "duckdb_constraints",
+    "duckdb_coordinate_systems",
+    "duckdb_databases",
+    "duckdb_dependencies",
+    "duckdb_extensions",
+    "duckdb_external_file_cache",
+    "duckdb_functions",
+    "duckdb_indexes",
+    "duckdb_keywords",
+    "duckdb_memory",
+    "duckdb_optimizers",
+    "duckdb_prepared_statements",
+    "duckdb_schemas",
+    "duckdb_sequences",
+    "duckdb_settings",
+    "duckdb_table_sample",
+    "duckdb_tables",
+    "duckdb_temporary_files",
+    "duckdb_types",
+    "duckdb_variables",
+    "duckdb_views",
+    "generate_series",
+    "glob",
+    "histogram",
+    "histogram_values",
+    "icu_calendar_names",
+    "json_each",
+    "json_tree",
+    "live",
+    "parquet_bloom_probe",
+    "parquet_file_metadata",
+    "parquet_full_metadata",
+    "parquet_kv_metadata",
+    "parquet_metadata",
+    "parquet_scan",
+    "parquet_schema",
+    "pg_timezone_names",
+    "pragma_collations",
+    "pragma_database_size",
+    "pragma_metadata_info",
+    "pragma_platform",
+    "pragma_show",
+    "pragma_storage_info",
+    "pragma_table_info",
+    "pragma_user_agent",
+    "pragma_version",
+    "query_table",
+    "range",
+    "read_blob",
+    "read_csv",
+    "read_csv_auto",
+    "read_json",
+    "read_json_auto",
+    "read_json_objects",
+    "read_json_objects_auto",
+    "read_ndjson",
+    "read_ndjson_auto",
+    "read_ndjson_objects",
+    "read_parquet",
+    "read_text",
+    "repeat",
+    "repeat_row",
+    "sniff_csv",
+    "sql_auto_complete",
+    "summary",
+    "test_all_types",
+    "test_vector_types",
+    "unnest",
+];
+
+/// Table functions that change something, hide what they run, or are no business of a query. Those
+/// that are in neither list are refused, too; the list is for texts that have no tree.
+const OTHERS: &[&str] = &[
+    "arrow_scan",
+    "checkpoint",
+    "duckdb_log",
+    "execute_serialized",
+    "logging",
+    "peg_parser",
+    "profiling",
+    "query",
+    "read_duckdb",
+    "secret",
+    "seq_scan",
+    "truncate_",
+];
+
+/// Words that begin what is refused, for the error.
+const VERBS: &[&str] = &[
+    "alter",
+    "analyze",
+    "attach",
+    "begin",
+    "call",
+    "checkpoint",
+    "comment",
+    "commit",
+    "copy",
+    "create",
+    "deallocate",
+    "delete",
+    "detach",
+    "drop",
+    "execute",
+    "export",
+    "import",
+    "insert",
+    "install",
+    "load",
+    "merge",
+    "pragma",
+    "prepare",
+    "reset",
+    "rollback",
+    "set",
+    "truncate",
+    "update",
+    "use",
+    "vacuum",
+];
+
+/// A query that only reads.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    /// As DuckDB is to be given it.
+    pub(super) sql: String,
+    /// As something to select from; none of an `EXPLAIN`.
+    pub(super) table: Option<String>,
+}
+
+/// What DuckDB makes of a text.
+#[derive(Deserialize)]
+struct Tree {
+    #[serde(default)]
+    error: bool,
+    error_type: Option<String>,
+    error_message: Option<String>,
+    position: Option<String>,
+    #[serde(default)]
+    statements: Vec<Value>,
+}
+
+/// Takes a text for a query that only reads.
+///
+/// # Errors
+/// [`Error::Refused`] where it does more, [`Error::Syntax`] where it is no SQL.
+pub(super) fn reading(connection: &Connection, text: &str) -> Result<Reading, Error> {
+    let tree = tree(connection, text)?;
+    if !tree.error {
+        check(&tree)?;
+        let table = format!("query({})", database::quoted(text));
+        return Ok(Reading { sql: text.to_owned(), table: Some(table) });
+    }
+    if tree.error_type.as_deref() != Some("not implemented") {
+        return Err(Error::Syntax(explained(&tree, text)));
+    }
+    if let Some((how, rest)) = explain(text) {
+        let inner = reading(connection, rest)?;
+        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None });
+    }
+    pivot(text).ok_or_else(|| refused(text))
+}
+
+fn tree(connection: &Connection, text: &str) -> Result<Tree, Error> {
+    let fail = database::failed("read the query");
+    let sql = "SELECT json_serialize_sql($1::VARCHAR)::VARCHAR";
+    let json: String = connection.query_row(sql, [text], |row| row.get(0)).map_err(&fail)?;
+    serde_json::from_str(&json).map_err(|error| Error::Syntax(error.to_string()))
+}
+
+/// One query, and only table functions that read.
+fn check(tree: &Tree) -> Result<(), Error> {
+    match tree.statements.as_slice() {
+        [statement] => functions(statement),
+        [] => Err(Error::Refused("an empty query".into())),
+        several => Err(Error::Refused(format!("a text of {} queries", several.len()))),
+    }
+}
+
+fn functions(node: &Value) -> Result<(), Error> {
+    match node {
+        Value::Object(members) => {
+            let is_table = members.get("type").is_some_and(|kind| kind == "TABLE_FUNCTION");
+            let name = members.get("function").and_then(|function| function.get("function_name"));
+            if let (true, Some(name)) = (is_table, name) {
+                let name = name.as_str().unwrap_or_default();
+                if !READING.contains(&name.to_ascii_lowercase().as_str()) {
+                    return Err(Error::Refused(format!("the table function `{name}`")));
+                }
+            }
+            members.values().try_for_each(functions)
+        }
+        Value::Array(nodes) => nodes.iter().try_for_each(functions),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// `EXPLAIN` with its options, and what is to be explained.
+fn explain(text: &str) -> Option<(String, &str)> {
+    let (first, rest) = word(text);
+    if !first.eq_ignore_ascii_case("explain") {
+        return None;
+    }
+    let (second, after) = word(rest);
+    if second.eq_ignore_ascii_case("analyze") {
+        return Some(("EXPLAIN ANALYZE".into(), after));
+    }
+    let options = after_blanks(rest).strip_prefix('(').and_then(|rest| rest.split_once(')'));
+    let is_option =
+        |c: char| c.is_ascii_alphanumeric() || c == '_' || c == ',' || c.is_whitespace();
+    match options {
+        Some((options, after)) if options.chars().all(is_option) && !begins_query(options) => {
+            Some((format!("EXPLAIN ({options})"), after))
+        }
+        _ => Some(("EXPLAIN".into(), rest)),
+    }
+}
+
+fn begins_query(text: &str) -> bool {
+    let (first, _) = word(text);
+    let queries = ["select", "from", "with", "values", "describe", "show", "summarize", "table"];
+    queries.iter().any(|query| first.eq_ignore_ascii_case(query))
+}
+
+/// A `PIVOT` whose columns come from the data.
+fn pivot(text: &str) -> Option<Reading> {
+    let text = text.trim_end().trim_end_matches(';');
+    let lower = text.to_lowercase();
+    let fits = lower.contains("pivot")
+        && !text.contains(';')
+        && !OTHERS.iter().any(|function| lower.contains(function))
+        && !VERBS.iter().any(|verb| word(text).0.eq_ignore_ascii_case(verb));
+    let table = format!("(\n{text}\n)");
+    fits.then(|| Reading { sql: format!("FROM {table}"), table: Some(table) })
+}
+
+fn refused(text: &str) -> Error {
+    let words = text.split(|c: char| !c.is_ascii_alphabetic() && c != '_');
+    let verb = words.into_iter().find(|word| VERBS.iter().any(|v| word.eq_ignore_ascii_case(v)));
+    Error::Refused(match verb {
+        Some(verb) => format!("`{}`", verb.to_ascii_uppercase()),
+        None => "anything but a query".into(),
+    })
+}
+
+/// DuckDB's words, and the line that they are about.
+fn explained(tree: &Tree, text: &str) -> String {
+    let message = tree.error_message.as_deref().unwrap_or("it cannot be parsed");
+    let position = tree.position.as_ref().and_then(|position| position.parse::<usize>().ok());
+    let before = position.and_then(|position| text.get(..position));
+    let Some(before) = before else { return message.to_owned() };
+    let number = before.matches('\n').count();
+    let Some(line) = text.lines().nth(number) else { return message.to_owned() };
+    let column = before.lines().nth(number).map_or(0, |before| before.chars().count());
+    let label = format!("LINE {}: ", number + 1);
+    format!("{message}\n{label}{line}\n{:1$}^", "", label.len() + column)
+}
+
+/// The first word of a text, and what comes after it.
+fn word(text: &str) -> (&str, &str) {
+    let text = after_blanks(text);
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    text.split_at(end)
+}
+
+/// A text without blanks and comments before it.
+fn after_blanks(text: &str) -> &str {
+    let mut text = text;
+    loop {
+        text = text.trim_start();
+        let comment = if text.starts_with("--") {
+            text.split_once('\n')
+        } else if text.starts_with("/*") {
+            text.split_once("*/")
+        } else {
+            return text;
+        };
+        let Some((_, rest)) = comment else { return "" };
+        text = rest;
+    }
+}
