@@ -82,11 +82,13 @@ const READING: &[&str] = &[
     "repeat",
     "repeat_row",
     "sniff_csv",
+    "spread_bars",
     "sql_auto_complete",
     "summary",
     "test_all_types",
     "test_vector_types",
     "unnest",
+    "vwap_bars",
 ];
 
 /// Table functions that change something, hide what they run, or are no business of a query. Those
