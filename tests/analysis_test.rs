@@ -106,11 +106,11 @@ fn the_books_of_the_logs_are_right_outside_of_holes() {
     }
     for gap in analyzer.gaps().unwrap() {
         println!(
-            "hole: {} in {} conn {} from {} to {:?}",
+            "hole: {} in {} conn {} from {:?} to {:?}",
             gap.kind,
             gap.session,
             gap.conn,
-            gap.from,
+            gap.from.map(|t| t.to_string()),
             gap.repaired_at.map(|t| t.to_string())
         );
     }

@@ -98,7 +98,7 @@ fn a_missing_number_makes_every_book_of_the_subscription_stale_until_its_next_sn
     assert_eq!((gap.expected, gap.got, gap.markets), (Some(5), Some(7), 2));
     assert!(gap.declared && gap.found);
     assert_eq!(gap.repaired_at.map(|t| t.0), Some(at(10)));
-    assert_eq!((gap.from.0, gap.found_at.0), (at(5), at(6)));
+    assert_eq!((gap.from.unwrap().0, gap.found_at.unwrap().0), (at(5), at(6)));
 }
 
 #[test]

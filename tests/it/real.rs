@@ -39,7 +39,7 @@ fn recordings_with_missing_hours_are_stale_there() {
     assert_eq!(missing.len(), 15);
     for gap in missing.iter().filter(|gap| gap.found_at > gap.from) {
         let ticker = gap.tickers.as_deref().unwrap();
-        let inside = gap.from.0 + (gap.found_at.0 - gap.from.0) / 2;
+        let inside = gap.from.unwrap().0 + (gap.found_at.unwrap().0 - gap.from.unwrap().0) / 2;
         let found = analyzer.reconstruct_book_at(ticker, inside).unwrap();
         assert_eq!(found.status.as_str(), "stale", "{gap:?}");
     }
