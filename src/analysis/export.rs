@@ -84,15 +84,17 @@ impl Table {
         )
     }
 
-    /// When a row begins and ends: it is chosen where that and the range have a moment in common.
+    /// When a row begins, and the condition on its end: what lasts is chosen where that and the
+    /// range have a moment in common.
     const fn time(self) -> [&'static str; 2] {
         match self {
-            Self::Bbo => ["ts", "ts_until - INTERVAL 1 microsecond"],
-            Self::BookEvents | Self::Trades | Self::TickerData | Self::Lifecycle => ["ts", "ts"],
-            Self::Markets | Self::Sessions => ["first_ts", "last_ts"],
-            Self::Gaps => ["ts_from", "coalesce(ts_repaired, 'infinity')"],
-            Self::Coverage => ["hour", "hour + INTERVAL 59 minutes 59 seconds"],
-            Self::Spans => ["ts_from", "ts_to"],
+            Self::BookEvents | Self::Bbo | Self::Trades | Self::TickerData | Self::Lifecycle => {
+                ["ts", "ts >="]
+            }
+            Self::Markets | Self::Sessions => ["first_ts", "last_ts >="],
+            Self::Gaps => ["ts_from", "coalesce(ts_repaired, 'infinity'::TIMESTAMP_NS) >="],
+            Self::Coverage => ["hour", "hour + INTERVAL 1 hour >"],
+            Self::Spans => ["ts_from", "ts_to >"],
         }
     }
 }
@@ -207,7 +209,7 @@ pub(super) fn rows(table: Table, tickers: Option<&[String]>, range: Range) -> St
     }
     let [begin, end] = table.time();
     let instant = |ns| format!("make_timestamp_ns({ns})");
-    conditions.extend(range.from_ns.map(|from| format!("{end} >= {}", instant(from))));
+    conditions.extend(range.from_ns.map(|from| format!("{end} {}", instant(from))));
     conditions.extend(range.to_ns.map(|to| format!("{begin} < {}", instant(to))));
     let conditions = if conditions.is_empty() { "true".into() } else { conditions.join(" AND ") };
     format!("FROM {} WHERE {conditions}", table.as_str())
@@ -274,17 +276,20 @@ pub(super) fn all(
         let new = unfinished.path();
         fs::create_dir_all(new).map_err(|e| write("create folder", new, e))?;
         let parquet = FileFormat::Parquet.options();
-        let rows = if table.is_of_frames() {
+        let mut written = 0;
+        if table.is_of_frames() {
             let rows = format!("SELECT *, CAST(ts AS DATE) AS date {rows} ORDER BY {order}");
             let options =
                 format!("{parquet}, PARTITION_BY (date, series), WRITE_PARTITION_COLUMNS false");
-            copy(connection, &rows, new, &options)?
-        } else {
+            written = copy(connection, &rows, new, &options)?;
+        }
+        // Also where there are no rows: a file has the columns.
+        if written == 0 {
             let file = new.join(format!("{}.parquet", table.as_str()));
-            copy(connection, &format!("{rows} ORDER BY {order}"), &file, parquet)?
-        };
+            written = copy(connection, &format!("{rows} ORDER BY {order}"), &file, parquet)?;
+        }
         unfinished.rename(&path).map_err(|e| write("rename the export to", &path, e))?;
-        exported.push(Exported { table, path, rows });
+        exported.push(Exported { table, path, rows: written });
     }
     Ok(exported)
 }
@@ -314,7 +319,14 @@ fn temporary(path: &Path) -> PathBuf {
 fn copy(connection: &Connection, rows: &str, path: &Path, options: &str) -> Result<u64, Error> {
     let sql = format!("COPY ({rows}) TO {} ({options})", quoted(&path.to_string_lossy()));
     let fail = database::failed(&format!("write `{}`", path.display()));
-    connection.query_row(&sql, [], |row| row.get(0)).map_err(fail)
+    match connection.query_row(&sql, [], |row| row.get(0)) {
+        // DuckDB makes several statements of a `PIVOT`, and the last does not tell.
+        Err(duckdb::Error::QueryReturnedNoRows) => {
+            let sql = format!("SELECT count(*) {rows}");
+            connection.query_row(&sql, [], |row| row.get(0)).map_err(fail)
+        }
+        written => written.map_err(fail),
+    }
 }
 
 fn write(action: &'static str, path: &Path, source: std::io::Error) -> Error {

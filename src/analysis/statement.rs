@@ -302,3 +302,38 @@ fn after_blanks(text: &str) -> &str {
         text = rest;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Another version of DuckDB has other functions; each is to be thought about.
+    #[test]
+    fn every_table_function_is_in_one_of_the_lists() {
+        let connection = Connection::open_in_memory().unwrap();
+        let sql = "SELECT DISTINCT function_name FROM duckdb_functions()
+                   WHERE function_type IN ('table', 'table_macro')";
+        let mut statement = connection.prepare(sql).unwrap();
+        let names = statement.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let names: Vec<String> = names.map(Result::unwrap).collect();
+        assert!(names.len() > 50, "{names:?}");
+        for name in names {
+            let reads = READING.contains(&name.as_str());
+            let other = OTHERS.iter().any(|other| name.contains(other));
+            assert!(reads != other, "{name} reads: {reads}, does else: {other}");
+        }
+    }
+
+    #[test]
+    fn options_of_explain_are_told_from_its_query() {
+        for (text, how, rest) in [
+            ("EXPLAIN SELECT 1", "EXPLAIN", " SELECT 1"),
+            (" -- why\n explain /* so */ analyze FROM t", "EXPLAIN ANALYZE", " FROM t"),
+            ("EXPLAIN (FORMAT json) FROM t", "EXPLAIN (FORMAT json)", " FROM t"),
+            ("EXPLAIN (SELECT 1)", "EXPLAIN", " (SELECT 1)"),
+        ] {
+            assert_eq!(explain(text), Some((how.to_owned(), rest)), "{text}");
+        }
+        assert_eq!(explain("SELECT 'EXPLAIN'"), None);
+    }
+}

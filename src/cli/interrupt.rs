@@ -23,6 +23,10 @@ const AGAIN: Duration = Duration::from_millis(2);
 
 /// From now on a signal stops what the analyzer does and ends the process with 130; files that are
 /// not finished go. The thread waits for as long as the process lives.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "main may be reading or printing, and would hear of it only much later"
+)]
 pub(crate) fn end_at_signal(interrupter: Interrupter) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("start listening to signals")?;

@@ -270,7 +270,10 @@ fn a_whole_export_lies_by_table_day_and_series() {
     let analyzer = tape.load();
     let out = tape.path().join("out");
     let exported = analyzer.export_all(&Table::ALL, &out, Existing::Keep).unwrap();
-    assert_eq!(exported.iter().map(|part| part.rows).collect::<Vec<_>>(), [9, 4, 0, 3, 0]);
+    assert_eq!(
+        exported.iter().map(|part| part.rows).collect::<Vec<_>>(),
+        [9, 4, 0, 3, 0, 2, 1, 1, 2, 1]
+    );
     assert!(out.join("ticker_data/date=2026-05-11/series=KXA").is_dir());
     let read =
         format!("read_parquet('{}/bbo/*/*/*.parquet', hive_partitioning = true)", out.display());
@@ -289,13 +292,13 @@ fn an_export_replaces_nothing_but_an_earlier_export() {
     let analyzer = tape.load();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    std::fs::create_dir_all(at("logs/2026-11-22")).unwrap();
-    std::fs::write(at("logs/2026-11-22/a.jsonl"), "precious").unwrap();
-    std::fs::write(at("notes.txt"), "precious").unwrap();
+    std::fs::create_dir_all(at("logs.parquet/2026-11-22")).unwrap();
+    std::fs::write(at("logs.parquet/2026-11-22/a.jsonl"), "precious").unwrap();
+    std::fs::write(at("notes.parquet"), "precious").unwrap();
     std::fs::create_dir_all(at("all/bbo")).unwrap();
     std::fs::write(at("all/bbo/notes.txt"), "precious").unwrap();
 
-    for path in [at("logs"), at("notes.txt")] {
+    for path in [at("logs.parquet"), at("notes.parquet")] {
         let refused = analyzer.export(A, Table::Bbo, &path, Existing::Overwrite).unwrap_err();
         assert!(matches!(refused, Error::NotAnExport(_)), "{refused}");
     }
@@ -305,7 +308,7 @@ fn an_export_replaces_nothing_but_an_earlier_export() {
     analyzer.export_all(&[Table::Trades], folder.path(), Existing::Overwrite).unwrap();
     analyzer.export_all(&[Table::Bbo], folder.path(), Existing::Overwrite).unwrap();
     analyzer.export_all(&[Table::Bbo], folder.path(), Existing::Overwrite).unwrap();
-    for name in ["logs/2026-11-22/a.jsonl", "notes.txt", "all/bbo/notes.txt"] {
+    for name in ["logs.parquet/2026-11-22/a.jsonl", "notes.parquet", "all/bbo/notes.txt"] {
         assert_eq!(std::fs::read_to_string(at(name)).unwrap(), "precious");
     }
     assert!(at("bbo").is_dir() && at("trades").is_dir());

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::tape::{A, Tape, at, delta, snapshot};
+use crate::tape::{A, B, Tape, at, delta, snapshot};
 
 fn tape() -> Tape {
     Tape::session("s1")
@@ -23,11 +23,11 @@ fn kalshi(tape: &Tape, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -53,7 +53,10 @@ fn a_book_as_json_has_the_keys_of_the_contract() {
 fn a_book_for_programs_and_for_reading() {
     let time = at(2).to_string();
     let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time]);
-    assert_eq!(out(&output), "side,price,size\nyes,0.4700,3.00\nno,0.4800,2.00\nno,0.4600,12.50\n");
+    assert_eq!(
+        out(&output),
+        "side,price,size,status,stale_since\nyes,0.4700,3.00,ok,\nno,0.4800,2.00,ok,\nno,0.4600,12.50,ok,\n"
+    );
     let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time, "--format", "table"]);
     let text = out(&output);
     for part in ["0.5400     12.50  14.50", "mid 0.4950  spread 0.0500", "status ok"] {
@@ -95,9 +98,18 @@ fn errors_are_told_once_with_a_hint() {
         "error: load logs from `nowhere`: look for recordings: there is no log folder `nowhere`\n\
          hint: give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR\n"
     );
-    let output = kalshi(&tape(), &["analyze", "sql", "SELECT nonsense"]);
+    let tape = tape();
+    let file = tape.path().join("a.jsonl");
+    let output = kalshi(&tape, &["analyze", "markets", "--lake-dir", &file.to_string_lossy()]);
+    assert!(
+        err(&output).contains("or where --lake-dir (KALSHI_LAKE_DIR) says"),
+        "{}",
+        err(&output)
+    );
+    let output = kalshi(&tape, &["analyze", "sql", "SELECT nonsense"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(err(&output).contains("error: run the query: Binder Error"), "{}", err(&output));
+    assert!(!err(&output).contains("Error code"), "{}", err(&output));
 }
 
 #[test]
@@ -121,6 +133,15 @@ fn usage_errors_exit_with_two_and_help_teaches() {
         vec!["analyze", "book"],
         vec!["analyze", "book", A, "--at", "yesterday"],
         vec!["analyze", "spread", A, "--every", "0s"],
+        vec!["analyze", "spread", A, "--from", "2026-05-11", "--to", "2026-05-11"],
+        vec!["analyze", "vwap", A, "--every", "1ns"],
+        vec!["analyze", "gaps", "--memory", "4"],
+        vec!["analyze", "gaps", "--memory", "4kB"],
+        vec!["compact", "--threads", "0"],
+        vec!["export-parquet", A, "a.parquet", "--from", "2", "--to", "1"],
+        vec!["export-parquet", A, "a.xls"],
+        vec!["analyze", "sql", "SELECT 1", "--out", "a.txt"],
+        vec!["analyze", "sql", "SELECT 1", "--force"],
         vec!["export-parquet", A],
         vec!["--no-such-flag"],
         vec!["ingest", A, "--channels", ""],
@@ -191,4 +212,67 @@ fn tables_have_digits_for_reading_and_csv_has_all() {
     assert_eq!(print("csv"), "x\n0.024658786983854614\n1.5\n");
     let table = print("table");
     assert!(table.contains("0.024659") && table.contains("1.500000"), "{table}");
+}
+
+#[test]
+fn a_stale_book_says_so_to_programs_too() {
+    let output = kalshi(&tape(), &["analyze", "book", A]);
+    let text = out(&output);
+    assert!(text.contains("no,0.4600,12.50,stale,2026-05-11T05:33:22.000000001Z\n"), "{text}");
+}
+
+#[test]
+fn without_rows_the_columns_are_still_told() {
+    let query = ["analyze", "sql", "SELECT ticker, price FROM trades"];
+    let gaps = ["analyze", "gaps"];
+    let whole = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4700", "3.00")], &[]))
+        .file("a.jsonl");
+    for (args, csv) in [(&query[..], "ticker,price\n"), (&gaps[..], "kind,session,conn,sid,")] {
+        let print = |format| out(&kalshi(&whole, &[args, &["--format", format]].concat()));
+        let text = print("csv");
+        assert!(text.starts_with(csv) && text.lines().count() == 1, "{text}");
+        assert_eq!((print("json").as_str(), print("table").as_str()), ("[]\n", "(no rows)\n"));
+    }
+}
+
+#[test]
+fn times_without_a_zone_are_utc_and_globs_are_several_markets() {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4700", "3.00")], &[("0.5100", "2.00")]))
+        .frame(1, 1, snapshot(2, 2, B, &[("0.4700", "3.00")], &[("0.5100", "2.00")]))
+        .frame(10, 1, delta(2, 3, A, "no", "0.4600", "12.50"))
+        .file("a.jsonl");
+    let range = ["--from", "2026-05-11 05:33:22", "--to", "2026-05-11T05:33:24"];
+    let spread = kalshi(&tape, &[&["analyze", "spread", "kxa-*"][..], &range].concat());
+    // Exact: no 2.0000000000000004.
+    let line = |ticker| format!("{ticker},,2.0,2.0,2.0,2.0,2.0,");
+    let text = out(&spread);
+    assert!(text.contains(&line(A)) && text.contains(&line(B)), "{text} {}", err(&spread));
+    assert_eq!((text.lines().count(), err(&spread).as_str()), (3, ""));
+    let nothing = kalshi(&tape, &["analyze", "spread", "KXB*"]);
+    assert!(
+        err(&nothing).contains("error: no recorded market matches `KXB*`"),
+        "{}",
+        err(&nothing)
+    );
+}
+
+#[test]
+fn a_gap_without_a_time_has_none() {
+    let frame = |seq: u32, kind: &str, more: &str| {
+        format!(
+            r#"{{"type":"orderbook_{kind}","sid":1,"seq":{seq},"msg":{{"market_ticker":"{A}",{more}}}}}"#
+        )
+    };
+    let tape = Tape::new()
+        .line(frame(1, "snapshot", r#""yes":[[47,3]]"#))
+        .line(frame(3, "delta", r#""price":47,"delta":1,"side":"yes""#))
+        .file("a.jsonl");
+    let output = kalshi(&tape, &["analyze", "gaps"]);
+    assert!(out(&output).contains(",2,3,,,,false,true,"), "{} {}", out(&output), err(&output));
+    let output = kalshi(&tape, &["analyze", "sql", "SELECT ts_from, ts_found FROM gaps"]);
+    assert_eq!(out(&output), "ts_from,ts_found\n,\n");
 }

@@ -34,6 +34,8 @@ mod real;
 #[cfg(feature = "duckdb")]
 mod cli;
 #[cfg(feature = "duckdb")]
+mod sql;
+#[cfg(feature = "duckdb")]
 mod verify;
 #[cfg(feature = "duckdb")]
 mod readme;
