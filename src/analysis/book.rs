@@ -1,10 +1,11 @@
 //! The order book of a market at an instant.
 
-use duckdb::Connection;
-
-use super::{Error, Nanos, replay};
+use super::{
+    Error, Nanos,
+    market::{Market, Span},
+    replay::{self, Replay},
+};
 use crate::book::Book;
-use replay::Span;
 
 /// A session that ends this soon after a connection did was being stopped.
 const STOPPING_NS: i64 = 2_000_000_000;
@@ -84,38 +85,32 @@ pub(super) enum Wanted<'a> {
     After(&'a MessageName),
 }
 
-pub(super) fn reconstruct(
-    connection: &Connection,
-    ticker: &str,
-    wanted: Wanted<'_>,
-) -> Result<MarketBook, Error> {
-    let mut spans = replay::spans(connection, ticker)?;
-    let first = spans.iter().map(|span| span.from_ns).min();
-    let Some(first) = first else { return Err(Error::NoBook(ticker.to_owned())) };
-    if let Wanted::After(name) = wanted {
-        spans.retain(|span| {
-            span.session == name.session && span.conn == name.conn && span.sid == Some(name.sid)
-        });
-    }
+pub(super) fn reconstruct(market: &Market<'_>, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
+    let ticker = || market.ticker.clone();
+    let first = market.spans.iter().map(|span| span.from_ns).min();
+    let Some(first) = first else { return Err(Error::NoBook(ticker())) };
     let choice = match wanted {
-        Wanted::Newest => newest(&spans),
-        Wanted::At(at) => at_instant(&spans, at),
-        Wanted::Seq(seq) | Wanted::After(&MessageName { seq, .. }) => at_number(&spans, seq),
+        Wanted::Newest => newest(market),
+        Wanted::At(at) => at_instant(&market.spans, at),
+        Wanted::Seq(seq) => at_number(market.spans.iter(), seq),
+        Wanted::After(name) => {
+            at_number(market.spans.iter().filter(|s| name.is_of(market, s)), name.seq)
+        }
     };
     let Some(Choice { span, at_ns, to_seq, stale }) = choice else {
         return Err(match wanted {
             Wanted::Seq(seq) | Wanted::After(&MessageName { seq, .. }) => {
-                Error::NoSuchNumber { ticker: ticker.to_owned(), seq }
+                Error::NoSuchNumber { ticker: ticker(), seq }
             }
-            Wanted::Newest => Error::NoBook(ticker.to_owned()),
+            Wanted::Newest => Error::NoBook(ticker()),
             Wanted::At(at) => {
-                Error::TooEarly { ticker: ticker.to_owned(), asked: Nanos(at), first: Nanos(first) }
+                Error::TooEarly { ticker: ticker(), asked: Nanos(at), first: Nanos(first) }
             }
         });
     };
-    let part = Span { to_seq, ..span.clone() };
-    let until = if matches!(wanted, Wanted::At(_)) { at_ns } else { i64::MAX };
-    let (book, last) = replay::book(connection, ticker, &part, until)?;
+    let until = if matches!(wanted, Wanted::At(_)) { at_ns.min(span.to_ns) } else { span.to_ns };
+    let standing = Replay { market, span, to_seq }.book(until)?;
+    let (book, last) = (standing.book, standing.last.unwrap_or_default());
     let status = if stale {
         Status::Stale {
             since: Nanos(span.to_ns),
@@ -126,18 +121,29 @@ pub(super) fn reconstruct(
     } else {
         Status::Ok
     };
+    let stream = market.stream(span);
     Ok(MarketBook {
-        ticker: ticker.to_owned(),
+        ticker: ticker(),
         at_ns: if matches!(wanted, Wanted::Seq(_) | Wanted::After(_)) { last.at_ns } else { at_ns },
-        session: span.session.clone(),
-        conn: span.conn,
-        sid: span.sid,
+        session: stream.map(|stream| stream.session.clone()).unwrap_or_default(),
+        conn: stream.map(|stream| stream.conn).unwrap_or_default(),
+        sid: stream.and_then(|stream| stream.sid),
         seq: last.seq,
         recv_ns: last.recv_ns,
         event_ns: last.event_ns,
         book,
         status,
     })
+}
+
+impl MessageName {
+    /// Whether the message may be in a span of a market.
+    fn is_of(&self, market: &Market<'_>, span: &Span) -> bool {
+        market.stream(span).is_some_and(|stream| {
+            (&*stream.session, stream.conn, stream.sid)
+                == (&*self.session, self.conn, Some(self.sid))
+        })
+    }
 }
 
 /// The rows to take, and whether the book they give is known to be right.
@@ -153,13 +159,15 @@ fn latest<'s>(spans: impl Iterator<Item = &'s Span>) -> Option<&'s Span> {
     spans.max_by_key(|span| (span.to_ns, span.from_ns, span.span))
 }
 
-fn newest(spans: &[Span]) -> Option<Choice<'_>> {
-    let span = latest(spans.iter())?;
+fn newest<'m>(market: &'m Market<'_>) -> Option<Choice<'m>> {
+    let span = latest(market.spans.iter())?;
     let stale = match span.ended_by.as_str() {
         "end" | "snapshot" => false,
         // Our recorder asks for all its markets again, so one that did not come back is in a hole.
         // Others go on to other markets on a new connection.
-        "disconnected" => span.own && span.session_last_ns.saturating_sub(span.to_ns) > STOPPING_NS,
+        "disconnected" => market.stream(span).is_some_and(|stream| {
+            stream.own && stream.session_last_ns.saturating_sub(span.to_ns) > STOPPING_NS
+        }),
         _ => true,
     };
     Some(Choice {
@@ -177,12 +185,12 @@ fn at_instant(spans: &[Span], at: i64) -> Option<Choice<'_>> {
     Some(Choice { span, at_ns: at, to_seq: span.to_seq, stale: live.is_none() })
 }
 
-fn at_number(spans: &[Span], seq: i64) -> Option<Choice<'_>> {
+fn at_number<'s>(spans: impl Iterator<Item = &'s Span> + Clone, seq: i64) -> Option<Choice<'s>> {
     let holds = |span: &&Span| span.from_seq <= seq && seq <= span.to_seq;
-    if let Some(span) = latest(spans.iter().filter(holds)) {
+    if let Some(span) = latest(spans.clone().filter(holds)) {
         return Some(Choice { span, at_ns: span.to_ns, to_seq: seq, stale: false });
     }
-    let before = latest(spans.iter().filter(|span| span.to_seq < seq))?;
+    let before = latest(spans.filter(|span| span.to_seq < seq))?;
     let hole = !matches!(before.ended_by.as_str(), "snapshot" | "disconnected" | "end");
     hole.then_some(Choice { span: before, at_ns: before.to_ns, to_seq: before.to_seq, stale: true })
 }

@@ -18,6 +18,12 @@ pub enum Error {
         #[source]
         source: lake::Error,
     },
+    /// Rows cannot be read from a lake.
+    #[error("read the lake")]
+    Lake(#[from] lake::Error),
+    /// A table of a lake lacks a column, or it has another type; a fault of this program.
+    #[error("the lake has no right column `{0}`")]
+    Column(&'static str),
     /// DuckDB refuses.
     #[error("{action}")]
     Database {
@@ -94,6 +100,9 @@ impl Error {
             }
             Self::UnknownTicker { near, .. } => {
                 Some(format!("similar names are recorded: {}", near.join(", ")))
+            }
+            Self::Lake(_) | Self::Column(_) => {
+                Some("the lake may be deleted: it is made again from the recordings".into())
             }
             Self::Load { .. } => {
                 Some("give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR".into())

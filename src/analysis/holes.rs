@@ -1,9 +1,11 @@
 //! Which holes an answer crosses.
 
-use duckdb::Connection;
+use std::collections::BTreeSet;
+
+use duckdb::arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
-use super::{Error, Nanos, Range, database, replay};
+use super::{Error, Nanos, Range, market::Market, replay, rows};
 
 /// Rows, and what is missing under them.
 #[derive(Debug, Clone)]
@@ -34,63 +36,134 @@ pub(super) enum Of {
     Trades,
 }
 
+/// A time that is missing, and why.
+type Missing = (i64, i64, &'static str);
+
 /// The holes of a market within a range.
-pub(super) fn holes(
-    connection: &Connection,
-    ticker: &str,
-    range: Range,
-    of: Of,
-) -> Result<Vec<Hole>, Error> {
-    let sql = match of {
-        Of::Book => include_str!("sql/book_holes.sql"),
-        Of::Trades => include_str!("sql/trade_holes.sql"),
+pub(super) fn holes(market: &Market<'_>, range: Range, of: Of) -> Result<Vec<Hole>, Error> {
+    let mut holes = match of {
+        Of::Book => book(market, range),
+        Of::Trades => trades(market, range)?,
     };
-    let fail = database::failed("ask for the holes of a market");
-    let mut statement = connection.prepare(sql).map_err(&fail)?;
-    let found = statement.query_map([ticker], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
-    });
-    let found: Vec<_> = found.and_then(Iterator::collect).map_err(&fail)?;
-    let mut holes: Vec<(i64, i64, String)> = found
-        .into_iter()
-        .map(|(from, to, ended_by)| (from, to, replay::reason(&ended_by).to_owned()))
-        .collect();
-    holes.extend(outside(connection, ticker, range, of)?);
-    holes.sort();
+    holes.sort_unstable();
     let cut = holes.into_iter().filter_map(|(from, to, reason)| {
-        let (from, to) = (from.max(range.start()), to.min(range.end()));
-        let (from, to) = (Nanos(from), Nanos(to));
-        (from < to).then(|| Hole { ticker: ticker.to_owned(), from, to, reason })
+        let (from, to) = (Nanos(from.max(range.start())), Nanos(to.min(range.end())));
+        let ticker = market.ticker.clone();
+        (from < to).then(|| Hole { ticker, from, to, reason: reason.to_owned() })
     });
     Ok(cut.collect())
 }
 
-/// What of a range lies before and after everything recorded.
-fn outside(
-    connection: &Connection,
-    ticker: &str,
-    range: Range,
-    of: Of,
-) -> Result<Vec<(i64, i64, String)>, Error> {
-    let fail = database::failed("ask when a market is recorded");
-    let sql = match of {
-        Of::Book => "SELECT min(from_ns), max(to_ns) FROM lake.span WHERE ticker = $1",
-        Of::Trades => {
-            "SELECT min(c.first_ns), max(c.end_ns) FROM lake.presence p
-             JOIN lake.stream s USING (stream)
-             JOIN lake.connection c ON c.session = s.session AND c.conn = s.conn
-             WHERE p.ticker = $1"
-        }
+/// The times between those in which the book is known, and after the last of them where the tape
+/// goes on without it.
+fn book(market: &Market<'_>, range: Range) -> Vec<Missing> {
+    let first_ns = market.streams.values().map(|stream| stream.first_ns).min().unwrap_or_default();
+    let last_ns = market.streams.values().map(|stream| stream.last_ns).max().unwrap_or_default();
+    let last_ns = last_ns.saturating_add(1);
+    let live = market.live();
+    let (Some(first), Some(last)) = (live.first(), live.last()) else {
+        return vec![(
+            range.from_ns.unwrap_or(first_ns),
+            range.to_ns.unwrap_or(last_ns),
+            "no order book of it was recorded",
+        )];
     };
-    let ends: (Option<i64>, Option<i64>) =
-        connection.query_row(sql, [ticker], |row| Ok((row.get(0)?, row.get(1)?))).map_err(fail)?;
-    let (Some(first), Some(last)) = ends else { return Ok(Vec::new()) };
-    let mut outside = Vec::new();
-    if let Some(from) = range.from_ns.filter(|from| *from < first) {
-        outside.push((from, first, "it was not recorded yet".to_owned()));
+    let mut holes: Vec<Missing> = live
+        .iter()
+        .zip(live.iter().skip(1))
+        .filter(|(before, after)| before.to_ns < after.from_ns)
+        .map(|(before, after)| (before.to_ns, after.from_ns, replay::reason(&before.span.ended_by)))
+        .collect();
+    if last.to_ns < last_ns {
+        holes.push((last.to_ns, last_ns, replay::reason(&last.span.ended_by)));
     }
-    if let Some(to) = range.to_ns.filter(|to| *to > last) {
-        outside.push((last, to, "it was not recorded any more".to_owned()));
+    holes.extend(outside(range, first.from_ns, last.to_ns.max(last_ns)));
+    holes
+}
+
+/// What of a range lies before and after everything recorded.
+fn outside(range: Range, first_ns: i64, last_ns: i64) -> impl Iterator<Item = Missing> {
+    let before = range.from_ns.filter(|from| *from < first_ns);
+    let before = before.map(|from| (from, first_ns, "it was not recorded yet"));
+    let after = range.to_ns.filter(|to| *to > last_ns);
+    before.into_iter().chain(after.map(|to| (last_ns, to, "it was not recorded any more")))
+}
+
+/// The times between the connections that carried the trades, and those in which numbers of their
+/// subscription are missing.
+fn trades(market: &Market<'_>, range: Range) -> Result<Vec<Missing>, Error> {
+    let carried: BTreeSet<(&str, i64)> =
+        market.streams.values().map(|stream| (&*stream.session, stream.conn)).collect();
+    let is_carried =
+        |session: &str, conn: Option<i64>| carried.contains(&(session, conn.unwrap_or_default()));
+    let mut subscribed: BTreeSet<(String, i64)> = BTreeSet::new();
+    market.scan_all("stream", &["session", "conn", "channel"], |_, batch| {
+        let channels = rows::texts(batch, "channel")?;
+        each_conn(batch, |row, session, conn| {
+            if rows::text(channels, row) == Some("trade") && is_carried(session, conn) {
+                subscribed.insert((session.to_owned(), conn.unwrap_or_default()));
+            }
+        })
+    })?;
+    let (mut up, mut all) = (Vec::new(), Vec::new());
+    market.scan_all("connection", &["session", "conn", "first_ns", "end_ns"], |_, batch| {
+        let (first, end) = (rows::times(batch, "first_ns")?, rows::times(batch, "end_ns")?);
+        each_conn(batch, |row, session, conn| {
+            let times = (first.get(row).copied(), end.get(row).copied());
+            if let (true, (Some(first), Some(end))) = (is_carried(session, conn), times) {
+                all.push((first, end));
+                if subscribed.contains(&(session.to_owned(), conn.unwrap_or_default())) {
+                    up.push((first, end));
+                }
+            }
+        })
+    })?;
+    let mut holes = Vec::new();
+    let columns = &["kind", "session", "conn", "channel", "from_ns", "found_ns"];
+    market.scan_all("hole", columns, |_, batch| {
+        let (kinds, channels) = (rows::texts(batch, "kind")?, rows::texts(batch, "channel")?);
+        let (from, found) = (rows::times(batch, "from_ns")?, rows::times(batch, "found_ns")?);
+        each_conn(batch, |row, session, conn| {
+            let gap = rows::text(kinds, row) == Some("sequence")
+                && rows::text(channels, row) == Some("trade")
+                && is_carried(session, conn);
+            if let (true, Some(from), Some(found)) = (gap, from.get(row), found.get(row)) {
+                holes.push((*from, *found, replay::reason("gap")));
+            }
+        })
+    })?;
+    all.sort_unstable();
+    up.sort_unstable();
+    let (Some((first, _)), Some(last)) = (all.first(), all.iter().map(|(_, end)| *end).max())
+    else {
+        return Ok(holes);
+    };
+    // Where a connection that carried the market did not ask for trades, they are missing as well.
+    let mut known_to = *first;
+    for (from, to) in up.into_iter().chain([(last, last)]) {
+        if from > known_to {
+            let unasked = all.iter().any(|(first, end)| *first < from && *end > known_to);
+            let reason = if unasked {
+                "its trades were not recorded"
+            } else {
+                replay::reason("disconnected")
+            };
+            holes.push((known_to, from, reason));
+        }
+        known_to = known_to.max(to);
     }
-    Ok(outside)
+    holes.extend(outside(range, *first, last));
+    Ok(holes)
+}
+
+/// Gives the session and the connection of each row to `take`.
+fn each_conn(
+    batch: &RecordBatch,
+    mut take: impl FnMut(usize, &str, Option<i64>),
+) -> Result<(), Error> {
+    let (sessions, conns) = (rows::texts(batch, "session")?, rows::whole(batch, "conn")?);
+    for row in 0..batch.num_rows() {
+        take(row, rows::text(sessions, row).unwrap_or_default(), rows::get(conns, row));
+    }
+    Ok(())
 }

@@ -1,11 +1,13 @@
 //! Which side more rests on.
 
-use std::collections::BTreeMap;
-
-use duckdb::Connection;
 use serde::Serialize;
 
-use super::{Error, Nanos, Range, replay};
+use super::{
+    Error, Nanos, Range,
+    bars::{Bars, seconds},
+    market::Market,
+    replay::Replay,
+};
 use crate::book::Book;
 use crate::protocol::Side;
 
@@ -35,32 +37,29 @@ struct Sum {
 }
 
 pub(super) fn imbalance(
-    connection: &Connection,
-    ticker: &str,
+    market: &Market<'_>,
     range: Range,
     every_ns: Option<i64>,
     depth: usize,
 ) -> Result<Vec<ImbalanceBar>, Error> {
-    let mut bars: BTreeMap<Option<i64>, Sum> = BTreeMap::new();
-    for piece in replay::live(connection, ticker)? {
-        let from = piece.from_ns.max(range.start());
-        let to = piece.to_ns.min(range.end());
-        if from >= to {
+    let mut bars = Bars::<Sum>::new(every_ns);
+    for piece in market.live() {
+        let from_ns = piece.from_ns.max(range.start());
+        let to_ns = piece.to_ns.min(range.end());
+        if from_ns >= to_ns {
             continue;
         }
-        let mut add = |book: &Book, since: i64, until: i64| {
-            if let Some(value) = of(book, depth) {
-                share(&mut bars, value, since.max(from), until.min(to), every_ns);
-            }
-        };
-        let (book, last) =
-            replay::replay(connection, ticker, &piece.span, to - 1, |book, since, next| {
-                add(book, since.at_ns, next.at_ns);
-            })?;
-        add(&book, last.at_ns, to);
+        Replay::of(market, piece.span).walk(from_ns, to_ns, |book, since_ns, until_ns| {
+            let Some(value) = of(book, depth) else { return };
+            bars.share(since_ns, until_ns, |sum, ns| {
+                sum.ns += ns;
+                sum.weighted += value * seconds(ns);
+                sum.last = Some(value);
+            });
+        })?;
     }
-    let bars = bars.into_iter().map(|(bar, sum)| ImbalanceBar {
-        ticker: ticker.to_owned(),
+    let bars = bars.into_rows().map(|(bar, sum)| ImbalanceBar {
+        ticker: market.ticker.clone(),
         bar: bar.map(Nanos),
         depth,
         live_s: seconds(sum.ns),
@@ -74,34 +73,6 @@ pub(super) fn imbalance(
 fn of(book: &Book, depth: usize) -> Option<f64> {
     let [yes, no] = [Side::Yes, Side::No].map(|side| contracts(book.top(side, depth).units()));
     (yes + no > 0.0).then(|| (yes - no) / (yes + no))
-}
-
-/// Spreads a value that stood over `[from, to)` over the bars of that time.
-fn share(
-    bars: &mut BTreeMap<Option<i64>, Sum>,
-    value: f64,
-    from: i64,
-    to: i64,
-    every: Option<i64>,
-) {
-    let mut from = from;
-    while from < to {
-        let bar = every.map(|every| from.div_euclid(every).saturating_mul(every));
-        let end = match (bar, every) {
-            (Some(bar), Some(every)) => to.min(bar.saturating_add(every)),
-            _ => to,
-        };
-        let sum = bars.entry(bar).or_default();
-        sum.ns += end - from;
-        sum.weighted += value * seconds(end - from);
-        sum.last = Some(value);
-        from = end;
-    }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a statistic, not a time")]
-fn seconds(ns: i64) -> f64 {
-    ns as f64 / 1e9
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a statistic, not a size")]

@@ -12,14 +12,19 @@
 //! # }
 //! ```
 //!
-//! One question is one file, with its SQL under `sql/`. Every answer is computed from spans, the
-//! times in which a book is known to be right, and names the holes it crosses.
+//! One question is one file. Questions about a market read its rows straight from the lake;
+//! questions in SQL, and those about everything, are DuckDB's, with the SQL under `sql/`. Every
+//! answer is computed from spans, the times in which a book is known to be right, and names the
+//! holes it crosses.
 
 mod error;
 mod nanos;
-mod database;
+mod bars;
+mod rows;
+mod market;
 mod replay;
 mod holes;
+mod database;
 mod book;
 mod spread;
 mod vwap;
@@ -30,13 +35,15 @@ mod gaps;
 mod export;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
+    num::NonZero,
     path::Path,
+    thread,
 };
 
-use duckdb::{Connection, OptionalExt, arrow::record_batch::RecordBatch};
+use duckdb::{Connection, arrow::record_batch::RecordBatch};
 
-use crate::lake::{Lake, Lakes, LoadReport, Progress};
+use crate::lake::{Lake, Lakes, LoadReport, Options, Progress};
 
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
@@ -54,6 +61,7 @@ pub use vwap::VwapBar;
 
 use book::Wanted;
 use holes::Of;
+use market::Market;
 
 /// The most names an error suggests.
 const SUGGESTIONS: usize = 3;
@@ -62,7 +70,8 @@ const SUGGESTIONS: usize = 3;
 ///
 /// Not shared between threads; open one a thread.
 pub struct Analyzer {
-    connection: Connection,
+    /// Opened when something is asked of it.
+    connection: OnceCell<Connection>,
     shown: Cell<Shown>,
     lakes: RefCell<Lakes>,
     report: RefCell<LoadReport>,
@@ -75,7 +84,7 @@ impl Analyzer {
     /// [`Error::Database`] where DuckDB cannot be opened.
     pub fn new() -> Result<Self, Error> {
         Ok(Self {
-            connection: database::open()?,
+            connection: OnceCell::new(),
             shown: Cell::new(Shown::Nothing),
             lakes: RefCell::default(),
             report: RefCell::default(),
@@ -105,7 +114,8 @@ impl Analyzer {
         progress: Progress<'_>,
     ) -> Result<LoadReport, Error> {
         let fail = |source| Error::Load { path: folder.to_owned(), source };
-        let (lake, report) = Lake::open(folder, lake, progress).map_err(fail)?;
+        let options = Options { folder: lake, threads: None, progress };
+        let (lake, report) = Lake::open(folder, options).map_err(fail)?;
         self.lakes.borrow_mut().add(lake);
         self.shown.set(Shown::Nothing);
         self.report.borrow_mut().merge(report.clone());
@@ -123,9 +133,8 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`].
     pub fn has_recordings(&self) -> Result<bool, Error> {
-        let sql = "SELECT count(*) > 0 FROM lake.session";
-        let found = self.tables()?.query_row(sql, [], |row| row.get(0));
-        found.map_err(database::failed("look for recordings"))
+        let lakes = self.lakes.borrow();
+        Ok(lakes.iter().any(Lake::has_sessions))
     }
 
     /// Rebuilds the newest order book of a market that is on the tape.
@@ -181,9 +190,7 @@ impl Analyzer {
         range: Range,
         every_ns: Option<i64>,
     ) -> Result<Answer<SpreadBar>, Error> {
-        self.answer(ticker, range, Of::Book, |ticker| {
-            spread::spread(self.tables()?, ticker, range, every_ns)
-        })
+        self.answer(ticker, range, Of::Book, |market| spread::spread(market, range, every_ns))
     }
 
     /// The volume-weighted average price of a market's trades in bars of `every_ns` (`None`: one
@@ -197,9 +204,7 @@ impl Analyzer {
         range: Range,
         every_ns: Option<i64>,
     ) -> Result<Answer<VwapBar>, Error> {
-        self.answer(ticker, range, Of::Trades, |ticker| {
-            vwap::vwap(self.tables()?, ticker, range, every_ns)
-        })
+        self.answer(ticker, range, Of::Trades, |market| vwap::vwap(market, range, every_ns))
     }
 
     /// The imbalance of a market's book over the best `depth` levels of each side, in bars of
@@ -214,8 +219,8 @@ impl Analyzer {
         every_ns: Option<i64>,
         depth: usize,
     ) -> Result<Answer<ImbalanceBar>, Error> {
-        self.answer(ticker, range, Of::Book, |ticker| {
-            imbalance::imbalance(self.tables()?, ticker, range, every_ns, depth)
+        self.answer(ticker, range, Of::Book, |market| {
+            imbalance::imbalance(market, range, every_ns, depth)
         })
     }
 
@@ -269,7 +274,7 @@ impl Analyzer {
         path: impl AsRef<Path>,
         existing: Existing,
     ) -> Result<Exported, Error> {
-        let ticker = self.market(ticker)?;
+        let ticker = self.of_market(ticker, |market| Ok(market.ticker.clone()))?;
         export::one(self.views()?, &ticker, table, path.as_ref(), existing)
     }
 
@@ -289,11 +294,18 @@ impl Analyzer {
     /// The database, with what the questions of this program need. Views take milliseconds each to
     /// make, so none is made before it is needed.
     fn tables(&self) -> Result<&Connection, Error> {
+        let connection = match self.connection.get() {
+            Some(connection) => connection,
+            None => {
+                let opened = database::open()?;
+                self.connection.get_or_init(|| opened)
+            }
+        };
         if self.shown.get() == Shown::Nothing {
-            database::show(&self.connection, &self.lakes.borrow())?;
+            database::show(connection, &self.lakes.borrow())?;
             self.shown.set(Shown::Tables);
         }
-        Ok(&self.connection)
+        Ok(connection)
     }
 
     /// The database, with all that people see of it.
@@ -311,12 +323,11 @@ impl Analyzer {
         ticker: &str,
         range: Range,
         of: Of,
-        ask: impl FnOnce(&str) -> Result<Vec<Row>, Error>,
+        ask: impl FnOnce(&Market<'_>) -> Result<Vec<Row>, Error>,
     ) -> Result<Answer<Row>, Error> {
-        let ticker = self.market(ticker)?;
-        let rows = ask(&ticker)?;
-        let holes = holes::holes(self.tables()?, &ticker, range, of)?;
-        Ok(Answer { rows, holes })
+        self.of_market(ticker, |market| {
+            Ok(Answer { rows: ask(market)?, holes: holes::holes(market, range, of)? })
+        })
     }
 
     /// Runs any SQL over the views.
@@ -331,27 +342,24 @@ impl Analyzer {
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
-        let ticker = self.market(ticker)?;
-        book::reconstruct(self.tables()?, &ticker, wanted)
+        self.of_market(ticker, |market| book::reconstruct(market, wanted))
     }
 
-    /// The exact name of a market; lower case is accepted.
-    fn market(&self, ticker: &str) -> Result<String, Error> {
-        let fail = database::failed("look up a market");
-        let wanted = ticker.trim();
+    /// Asks something of a market; its name may be in lower case.
+    fn of_market<T>(
+        &self,
+        ticker: &str,
+        ask: impl FnOnce(&Market<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let (lakes, wanted) = (self.lakes.borrow(), ticker.trim());
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
         for name in [wanted.to_owned(), wanted.to_ascii_uppercase()] {
-            let sql = "SELECT 1 FROM lake.presence WHERE ticker = $1 LIMIT 1";
-            let found = self.tables()?.query_row(sql, [&name], |row| row.get::<_, i32>(0));
-            let found = found.optional().map_err(&fail)?;
-            if found.is_some() {
-                return Ok(name);
+            if let Some(market) = Market::find(&lakes, threads, &name)? {
+                return ask(&market);
             }
         }
-        let mut statement =
-            self.tables()?.prepare("SELECT DISTINCT ticker FROM lake.presence").map_err(&fail)?;
-        let names = statement.query_map([], |row| row.get::<_, String>(0));
-        let names: Vec<String> = names.and_then(Iterator::collect).map_err(&fail)?;
-        Err(Error::UnknownTicker { ticker: wanted.to_owned(), near: near(wanted, names) })
+        let near = near(wanted, market::tickers(&lakes, threads)?);
+        Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
     }
 }
 

@@ -1,40 +1,20 @@
 //! Stored book rows back into books.
 
-use duckdb::{Connection, arrow::record_batch::RecordBatch};
+use duckdb::arrow::record_batch::RecordBatch;
 
-use super::{Error, database};
+use super::{
+    Error,
+    market::{Market, Span, above},
+    rows::{self, Sides},
+};
 use crate::book::Book;
-use crate::protocol::{Price, Side, Size};
+use crate::protocol::{Price, Size};
 
-/// A span of a market: which rows make a right book, and when.
-#[derive(Debug, Clone)]
-pub(super) struct Span {
-    pub(super) span: i64,
-    pub(super) stream: i64,
-    pub(super) from_ns: i64,
-    pub(super) to_ns: i64,
-    pub(super) from_seq: i64,
-    pub(super) to_seq: i64,
-    pub(super) ended_by: String,
-    pub(super) session: String,
-    pub(super) conn: i64,
-    pub(super) sid: Option<i64>,
-    /// The last record of the whole session.
-    pub(super) session_last_ns: i64,
-    /// Our own recorder wrote it.
-    pub(super) own: bool,
-}
+/// A whole book is looked for in so much time before an instant, and if there is none, in more.
+const LOOKS_BACK_NS: [i64; 3] = [3_600_000_000_000, 86_400_000_000_000, i64::MAX];
 
-/// A time in which the book of a market is known, and the span to take it from.
-#[derive(Debug)]
-pub(super) struct Piece {
-    pub(super) from_ns: i64,
-    pub(super) to_ns: i64,
-    pub(super) span: Span,
-}
-
-/// A frame of a book stream, as the row's other columns have it.
-#[derive(Debug, Clone, Copy, Default)]
+/// A frame of a book stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Mark {
     pub(super) seq: i64,
     pub(super) at_ns: i64,
@@ -42,117 +22,217 @@ pub(super) struct Mark {
     pub(super) event_ns: Option<i64>,
 }
 
-/// The spans of a market, oldest first.
-pub(super) fn spans(connection: &Connection, ticker: &str) -> Result<Vec<Span>, Error> {
-    let fail = database::failed("ask for the spans of a market");
-    let mut statement = connection.prepare(include_str!("sql/spans.sql")).map_err(&fail)?;
-    let spans = statement.query_map([ticker], |row| {
-        Ok(Span {
-            span: row.get(0)?,
-            stream: row.get(1)?,
-            from_ns: row.get(2)?,
-            to_ns: row.get(3)?,
-            from_seq: row.get(4)?,
-            to_seq: row.get(5)?,
-            ended_by: row.get(6)?,
-            session: row.get(7)?,
-            conn: row.get(8)?,
-            sid: row.get(9)?,
-            session_last_ns: row.get(10)?,
-            own: row.get(11)?,
-        })
-    });
-    spans.and_then(Iterator::collect).map_err(fail)
+/// A book, and the last frame that is in it.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    pub(super) book: Book,
+    pub(super) last: Option<Mark>,
 }
 
-/// Applies the rows of a span up to an instant. After each frame `each` sees the book as it stood
-/// *before* it, with the marks of the frame that made it so and of the one that ends it.
-pub(super) fn replay(
-    connection: &Connection,
-    ticker: &str,
-    span: &Span,
-    until_ns: i64,
-    each: impl FnMut(&Book, Mark, Mark),
-) -> Result<(Book, Mark), Error> {
-    let params = duckdb::params![ticker, span.stream, span.from_seq, span.to_seq, until_ns];
-    let batches =
-        database::rows(connection, "book rows", include_str!("sql/book_rows.sql"), params)?;
-    let mut state = (Book::new(), None);
-    apply(&mut state, &batches, ticker, each)?;
-    Ok((state.0, state.1.unwrap_or_default()))
+/// Rows of one span, up to one of its frames and an instant.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Replay<'m> {
+    pub(super) market: &'m Market<'m>,
+    pub(super) span: &'m Span,
+    pub(super) to_seq: i64,
 }
 
-/// The book of a span at an instant: from the last time that it was written down whole.
-pub(super) fn book(
-    connection: &Connection,
-    ticker: &str,
-    span: &Span,
-    until_ns: i64,
-) -> Result<(Book, Mark), Error> {
-    let params = duckdb::params![ticker, span.stream, span.from_seq, span.to_seq, until_ns];
-    let sql = include_str!("sql/checkpoint.sql");
-    let whole = database::rows(connection, "a checkpoint", sql, params)?;
-    let mut state = (Book::new(), None);
-    apply(&mut state, &whole, ticker, |_, _, _| {})?;
-    let from_seq = state.1.map_or(span.from_seq, |mark| mark.seq + 1);
-    let params = duckdb::params![ticker, span.stream, from_seq, span.to_seq, until_ns];
-    let sql = include_str!("sql/book_rows.sql");
-    let changes = database::rows(connection, "book rows", sql, params)?;
-    apply(&mut state, &changes, ticker, |_, _, _| {})?;
-    Ok((state.0, state.1.unwrap_or_default()))
-}
+impl<'m> Replay<'m> {
+    /// All of a span.
+    pub(super) const fn of(market: &'m Market<'m>, span: &'m Span) -> Self {
+        Self { market, span, to_seq: span.to_seq }
+    }
 
-/// Applies rows of levels, in the order of their frames.
-fn apply(
-    (book, last): &mut (Book, Option<Mark>),
-    batches: &[RecordBatch],
-    ticker: &str,
-    mut each: impl FnMut(&Book, Mark, Mark),
-) -> Result<(), Error> {
-    for batch in batches {
-        let sides = database::integers(batch, 0);
-        let levels = database::units(batch, 1).zip(database::units(batch, 2));
-        let times = database::integers(batch, 5).zip(database::integers(batch, 6));
-        let marks = database::integers(batch, 3).zip(database::integers(batch, 4)).zip(times);
-        for ((side, level), ((seq, at_ns), (recv_ns, event_ns))) in sides.zip(levels).zip(marks) {
-            let mark = Mark {
-                seq: seq.unwrap_or_default(),
-                at_ns: at_ns.unwrap_or_default(),
-                recv_ns,
-                event_ns,
-            };
-            if let Some(last) = last.filter(|last| last.seq != mark.seq) {
-                each(book, last, mark);
+    /// The book at an instant: from the last time that it was written down whole.
+    pub(super) fn book(self, until_ns: i64) -> Result<Standing, Error> {
+        let mut standing = self.checkpoint(until_ns)?;
+        let from_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
+        self.apply(&mut standing, (from_ns, until_ns), true, |_, _, _| {})?;
+        Ok(standing)
+    }
+
+    /// The book over `[from_ns, to_ns)`: `each` sees it with the times from and until which it
+    /// stood as it is.
+    pub(super) fn walk(
+        self,
+        from_ns: i64,
+        to_ns: i64,
+        mut each: impl FnMut(&Book, i64, i64),
+    ) -> Result<(), Error> {
+        let mut standing = self.checkpoint(from_ns)?;
+        let start_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
+        self.apply(
+            &mut standing,
+            (start_ns, to_ns.saturating_sub(1)),
+            false,
+            |book, since, until| {
+                if until > from_ns && until > since {
+                    each(book, since.max(from_ns), until);
+                }
+            },
+        )?;
+        if let Some(last) = standing.last {
+            each(&standing.book, last.at_ns.max(from_ns), to_ns);
+        }
+        Ok(())
+    }
+
+    /// The newest whole book up to an instant; an empty one, if there is none.
+    fn checkpoint(self, until_ns: i64) -> Result<Standing, Error> {
+        let columns = &[
+            "stream",
+            "seq",
+            "side",
+            "price",
+            "size",
+            "at_ns",
+            "recv_off_ns",
+            "event_us",
+            "event_sub_ns",
+        ];
+        for back_ns in LOOKS_BACK_NS {
+            let from_ns = until_ns.saturating_sub(back_ns).max(self.span.from_ns);
+            let mut standing = Standing::default();
+            let times = (from_ns, until_ns.saturating_add(1));
+            self.market.scan("checkpoint", columns, times, |place, batch| {
+                let levels = Levels::of(self, place, batch, true)?;
+                for row in levels.rows() {
+                    let newest = standing.last.map_or(i64::MIN, |last| last.seq);
+                    let seq = levels.seq(row);
+                    if seq > newest {
+                        standing = Standing { book: Book::new(), last: Some(levels.mark(row)) };
+                    }
+                    if seq >= newest {
+                        levels.apply(row, &mut standing.book)?;
+                    }
+                }
+                Ok(())
+            })?;
+            if standing.last.is_some() || from_ns <= self.span.from_ns {
+                return Ok(standing);
             }
-            *last = Some(mark);
-            let side = match side {
-                Some(1) => Side::Yes,
-                Some(2) => Side::No,
-                _ => continue,
-            };
-            let (Some(price), Some(size)) = level else { continue };
-            let Ok(price) = Price::from_units(price) else { continue };
-            book.apply(side, price, Size::from_units(size))
-                .map_err(|source| Error::Rebuild { ticker: ticker.to_owned(), source })?;
+        }
+        Ok(Standing::default())
+    }
+
+    /// Applies the changes after those that are in a book. Before each frame, `each` sees the book
+    /// with the time of its last frame and of this one.
+    fn apply(
+        self,
+        standing: &mut Standing,
+        (from_ns, until_ns): (i64, i64),
+        whole_marks: bool,
+        mut each: impl FnMut(&Book, i64, i64),
+    ) -> Result<(), Error> {
+        let all = &[
+            "stream",
+            "seq",
+            "side",
+            "price",
+            "size",
+            "at_ns",
+            "recv_off_ns",
+            "event_us",
+            "event_sub_ns",
+        ];
+        let columns = if whole_marks { &all[..] } else { all.get(..6).unwrap_or_default() };
+        let start_seq = standing.last.map_or(i64::MIN, |last| last.seq);
+        let times = (from_ns, until_ns.saturating_add(1));
+        self.market.scan("book_event", columns, times, |place, batch| {
+            let levels = Levels::of(self, place, batch, whole_marks)?;
+            for row in levels.rows() {
+                let seq = levels.seq(row);
+                if seq <= start_seq {
+                    continue;
+                }
+                if standing.last.is_none_or(|last| last.seq != seq) {
+                    let mark = levels.mark(row);
+                    if let Some(last) = standing.last {
+                        each(&standing.book, last.at_ns, mark.at_ns);
+                    }
+                    standing.last = Some(mark);
+                }
+                levels.apply(row, &mut standing.book)?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Rows of levels, and which of them are of a span.
+struct Levels<'b> {
+    of: Replay<'b>,
+    stream: u64,
+    streams: &'b [u64],
+    seqs: &'b [i64],
+    times: &'b [i64],
+    sides: Sides<'b>,
+    prices: &'b duckdb::arrow::array::PrimitiveArray<duckdb::arrow::datatypes::Decimal32Type>,
+    sizes: &'b duckdb::arrow::array::PrimitiveArray<duckdb::arrow::datatypes::Decimal64Type>,
+    /// The receive time less the other, and the two parts of the event time, if they are read.
+    marks: Option<[&'b duckdb::arrow::array::Int64Array; 3]>,
+}
+
+impl<'b> Levels<'b> {
+    fn of(
+        of: Replay<'b>,
+        place: usize,
+        batch: &'b RecordBatch,
+        whole_marks: bool,
+    ) -> Result<Self, Error> {
+        let marks = if whole_marks {
+            let [recv, event, rest] =
+                ["recv_off_ns", "event_us", "event_sub_ns"].map(|name| rows::whole(batch, name));
+            Some([recv?, event?, rest?])
+        } else {
+            None
+        };
+        Ok(Self {
+            of,
+            stream: of.span.stream.wrapping_sub(above(place, 0)),
+            streams: rows::ids(batch, "stream")?,
+            seqs: rows::times(batch, "seq")?,
+            times: rows::times(batch, "at_ns")?,
+            sides: Sides::of(batch, "side")?,
+            prices: rows::prices(batch, "price")?,
+            sizes: rows::sizes(batch, "size")?,
+            marks,
+        })
+    }
+
+    /// The rows that are of the span.
+    fn rows(&self) -> impl Iterator<Item = usize> + '_ {
+        let (from, to) = (self.of.span.from_seq, self.of.to_seq);
+        let rows = self.streams.iter().zip(self.seqs).enumerate();
+        let own =
+            move |(stream, seq): (&u64, &i64)| *stream == self.stream && from <= *seq && *seq <= to;
+        rows.filter(move |(_, row)| own(*row)).map(|(row, _)| row)
+    }
+
+    fn seq(&self, row: usize) -> i64 {
+        self.seqs.get(row).copied().unwrap_or_default()
+    }
+
+    fn mark(&self, row: usize) -> Mark {
+        let at_ns = self.times.get(row).copied().unwrap_or_default();
+        let [recv_off, event_us, rest] =
+            self.marks.map_or([None; 3], |marks| marks.map(|column| rows::get(column, row)));
+        Mark {
+            seq: self.seq(row),
+            at_ns,
+            recv_ns: recv_off.map(|off| at_ns.saturating_add(off)),
+            event_ns: event_us
+                .map(|us| us.saturating_mul(1_000).saturating_add(rest.unwrap_or_default())),
         }
     }
-    Ok(())
-}
 
-/// The pieces of time in which the book of a market is known, oldest first and without overlap.
-pub(super) fn live(connection: &Connection, ticker: &str) -> Result<Vec<Piece>, Error> {
-    let spans = spans(connection, ticker)?;
-    let fail = database::failed("ask when a market is live");
-    let sql = "SELECT from_ns, to_ns, span::BIGINT FROM lake.live($1) ORDER BY from_ns";
-    let mut statement = connection.prepare(sql).map_err(&fail)?;
-    let rows =
-        statement.query_map([ticker], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)));
-    let rows: Vec<_> = rows.and_then(Iterator::collect).map_err(&fail)?;
-    let piece = |(from_ns, to_ns, number)| {
-        let span = spans.iter().find(|span| span.span == number)?.clone();
-        Some(Piece { from_ns, to_ns, span })
-    };
-    Ok(rows.into_iter().filter_map(piece).collect())
+    fn apply(&self, row: usize, book: &mut Book) -> Result<(), Error> {
+        let level = (self.sides.get(row), rows::get(self.prices, row), rows::get(self.sizes, row));
+        let (Some(side), Some(price), Some(size)) = level else { return Ok(()) };
+        let Ok(price) = Price::from_units(i64::from(price)) else { return Ok(()) };
+        book.apply(side, price, Size::from_units(size))
+            .map_err(|source| Error::Rebuild { ticker: self.of.market.ticker.clone(), source })
+    }
 }
 
 /// What ended a span, in words.

@@ -1,9 +1,16 @@
 //! At what price contracts changed hands.
 
-use duckdb::Connection;
+use std::collections::HashMap;
+
+use duckdb::arrow::array::AsArray;
 use serde::Serialize;
 
-use super::{Error, Nanos, Range, database};
+use super::{
+    Error, Nanos, Range,
+    bars::Bars,
+    market::{Market, above},
+    rows,
+};
 
 /// Trades of a bar. Prices are YES dollars; block trades, which are matched off the book, are
 /// counted apart and in no other column.
@@ -29,27 +36,138 @@ pub struct VwapBar {
     pub high: Option<String>,
 }
 
+/// What counts of a trade: price in ten-thousandths of a dollar, size in hundredths of a contract.
+#[derive(Debug, Clone, Copy)]
+struct Trade {
+    price: i32,
+    size: i64,
+    is_block: bool,
+}
+
+/// When a trade was recorded first, of several recordings of it.
+type Moment = (i64, u64, i64);
+
+#[derive(Default)]
+struct Sum {
+    /// Exact, so that the order of trades does not matter.
+    price_size: i128,
+    volume: i64,
+    trades: i64,
+    block_volume: i64,
+    block_trades: i64,
+    low: Option<i32>,
+    high: Option<i32>,
+}
+
+impl Sum {
+    fn add(&mut self, Trade { price, size, is_block }: Trade) {
+        if is_block {
+            self.block_volume += size;
+            self.block_trades += 1;
+            return;
+        }
+        self.price_size += i128::from(price) * i128::from(size);
+        self.volume += size;
+        self.trades += 1;
+        self.low = Some(self.low.map_or(price, |low| low.min(price)));
+        self.high = Some(self.high.map_or(price, |high| high.max(price)));
+    }
+}
+
 pub(super) fn vwap(
-    connection: &Connection,
-    ticker: &str,
+    market: &Market<'_>,
     range: Range,
     every_ns: Option<i64>,
 ) -> Result<Vec<VwapBar>, Error> {
-    let fail = database::failed("ask for the volume-weighted price");
-    let mut statement = connection.prepare(include_str!("sql/vwap.sql")).map_err(&fail)?;
-    let params = duckdb::params![ticker, range.start(), range.end(), every_ns];
-    let bars = statement.query_map(params, |row| {
-        Ok(VwapBar {
-            ticker: ticker.to_owned(),
-            bar: row.get::<_, Option<i64>>(0)?.map(Nanos),
-            vwap: row.get(1)?,
-            volume: row.get(2)?,
-            trades: row.get(3)?,
-            block_volume: row.get(4)?,
-            block_trades: row.get(5)?,
-            low: row.get(6)?,
-            high: row.get(7)?,
-        })
-    });
-    bars.and_then(Iterator::collect).map_err(fail)
+    let mut bars = Bars::<Sum>::new(every_ns);
+    let mut once: HashMap<String, (Moment, Trade)> = HashMap::new();
+    let shared_from = shared_from(market);
+    // What was recorded twice counts when it was first, which may be before the range.
+    let from_ns = shared_from.map_or(range.start(), |shared| shared.min(range.start()));
+    let mut columns = vec!["at_ns", "stream", "price", "size", "is_block"];
+    if shared_from.is_some() {
+        columns.extend(["seq", "trade_id"]);
+    }
+    market.scan("trade", &columns, (from_ns, range.end()), |place, batch| {
+        let (times, streams) = (rows::times(batch, "at_ns")?, rows::ids(batch, "stream")?);
+        let (prices, sizes) = (rows::prices(batch, "price")?, rows::sizes(batch, "size")?);
+        let blocks = batch.column_by_name("is_block").and_then(|blocks| blocks.as_boolean_opt());
+        let names = match shared_from {
+            Some(_) => Some((rows::texts(batch, "trade_id")?, rows::whole(batch, "seq")?)),
+            None => None,
+        };
+        let (mut stream, mut counts) = (u64::MAX, false);
+        for (row, (at, number)) in times.iter().zip(streams).enumerate() {
+            if *number != stream {
+                stream = *number;
+                counts = market.streams.contains_key(&above(place, stream));
+            }
+            let level = (rows::get(prices, row), rows::get(sizes, row));
+            let (true, (Some(price), Some(size))) = (counts, level) else { continue };
+            // Trades from before the exchange marked them (August 2026) count as not block.
+            let is_block = blocks.is_some_and(|blocks| blocks.value(row));
+            let trade = Trade { price, size, is_block };
+            let name = names.and_then(|(names, seqs)| Some((rows::text(names, row)?, seqs)));
+            if let Some((name, seqs)) = name {
+                let seq = rows::get(seqs, row).unwrap_or_default();
+                let found = ((*at, above(place, stream), seq), trade);
+                match once.get_mut(name) {
+                    Some(first) if first.0 <= found.0 => {}
+                    Some(first) => *first = found,
+                    None => drop(once.insert(name.to_owned(), found)),
+                }
+            } else if *at >= range.start()
+                && let Some(sum) = bars.at(*at)
+            {
+                sum.add(trade);
+            }
+        }
+        Ok(())
+    })?;
+    for ((at, ..), trade) in once.into_values() {
+        if at >= range.start()
+            && let Some(sum) = bars.at(at)
+        {
+            sum.add(trade);
+        }
+    }
+    let bar = |(bar, sum): (Option<i64>, Sum)| VwapBar {
+        ticker: market.ticker.clone(),
+        bar: bar.map(Nanos),
+        vwap: super::bars::mean(sum.price_size, sum.volume).map(|units| units / 1e4),
+        volume: decimal(sum.volume, 2),
+        trades: sum.trades,
+        block_volume: decimal(sum.block_volume, 2),
+        block_trades: sum.block_trades,
+        low: sum.low.map(|units| decimal(i64::from(units), 4)),
+        high: sum.high.map(|units| decimal(i64::from(units), 4)),
+    };
+    Ok(bars.into_rows().map(bar).collect())
+}
+
+/// From when on two streams had trades of the market at once, if ever: then one trade may be there
+/// twice.
+fn shared_from(market: &Market<'_>) -> Option<i64> {
+    let mut times: Vec<(i64, i64)> = market
+        .streams
+        .values()
+        .filter(|stream| stream.trades > 0)
+        .map(|stream| (stream.first_ns, stream.last_ns))
+        .collect();
+    times.sort_unstable();
+    let mut last = i64::MIN;
+    times.into_iter().find_map(|(first_ns, last_ns)| {
+        let shared = (first_ns <= last).then_some(first_ns);
+        last = last.max(last_ns);
+        shared
+    })
+}
+
+/// Units as a number with so many decimal places.
+fn decimal(units: i64, places: u32) -> String {
+    let one = 10_u64.saturating_pow(places);
+    let sign = if units < 0 { "-" } else { "" };
+    let units = units.unsigned_abs();
+    let width = usize::try_from(places).unwrap_or_default();
+    format!("{sign}{}.{:0width$}", units / one, units % one)
 }

@@ -17,7 +17,7 @@ use tokio::sync::Semaphore;
 use super::Error;
 
 /// Emptied buffers that are kept for the next batches.
-const SPARE_MAX: usize = 32;
+const SPARE_MAX: usize = 8;
 /// A larger one held an exceptional message and goes back to the system.
 const SPARE_BYTES_MAX: usize = 512 << 10;
 

@@ -1,4 +1,4 @@
-//! Columns that grow by a value and end as Arrow arrays.
+//! Columns that grow by a value and end as Arrow arrays; and how each kind of them is stored.
 
 use std::sync::Arc;
 
@@ -15,69 +15,86 @@ use crate::protocol::{Price, Side, Size};
 
 /// A column of a table.
 pub(super) trait Column: Default {
-    /// Its type in DuckDB.
-    const SQL: &'static str;
-    /// Its type in Arrow.
+    /// How its values are written.
+    const FORM: Form;
+    /// Whether a value may be absent.
+    const NULLABLE: bool;
+    /// Its type as it is gathered.
     fn data_type() -> DataType;
     /// Its values as an array; the column is then empty.
     fn take(&mut self) -> ArrayRef;
 }
 
-/// Nanoseconds since the epoch; always there.
-#[derive(Default)]
-pub(super) struct Ns(pub(super) Vec<i64>);
-
-impl Ns {
-    pub(super) fn push(&mut self, value: i64) {
-        self.0.push(value);
-    }
+/// How the values of a column are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// As they are, those that repeat once each.
+    Plain,
+    /// As what each is more than the one before.
+    Steps,
+    /// The name of a market in place of its number.
+    Market,
+    /// A word in place of its place in the list, from 1; 0 is none.
+    Word(&'static [&'static str]),
 }
 
-impl Column for Ns {
-    const SQL: &'static str = "BIGINT NOT NULL";
+/// Sides, as the codes of [`Sided`] have them.
+pub(super) const SIDES: &[&str] = &["yes", "no"];
+/// Kinds of book events, as the codes of [`Kind`] have them.
+pub(super) const KINDS: &[&str] = &["snapshot", "delta"];
 
-    fn data_type() -> DataType {
-        DataType::Int64
-    }
+/// A column whose values are always there.
+macro_rules! filled {
+    ($(#[$doc:meta])* $name:ident, $value:ty, $type:expr, $array:ty, $form:expr) => {
+        $(#[$doc])*
+        #[derive(Default)]
+        pub(super) struct $name(pub(super) Vec<$value>);
 
-    fn take(&mut self) -> ArrayRef {
-        Arc::new(Int64Array::from(std::mem::take(&mut self.0)))
-    }
+        impl $name {
+            pub(super) fn push(&mut self, value: $value) {
+                self.0.push(value);
+            }
+        }
+
+        impl Column for $name {
+            const FORM: Form = $form;
+            const NULLABLE: bool = false;
+
+            fn data_type() -> DataType {
+                $type
+            }
+
+            fn take(&mut self) -> ArrayRef {
+                Arc::new(<$array>::from(std::mem::take(&mut self.0)))
+            }
+        }
+    };
 }
 
-/// The number of a market, stream, span or hole.
-#[derive(Default)]
-pub(super) struct Id(Vec<u64>);
+filled!(
+    /// Nanoseconds, since the epoch or in length.
+    Ns, i64, DataType::Int64, Int64Array, Form::Steps
+);
+filled!(
+    /// The number of a stream, span or hole.
+    Id, Number, DataType::UInt64, UInt64Array, Form::Plain
+);
+filled!(
+    /// The number of a market.
+    Market, Number, DataType::UInt64, UInt64Array, Form::Market
+);
+filled!(
+    /// 0 none, 1 yes, 2 no.
+    Sided, u8, DataType::UInt8, UInt8Array, Form::Word(SIDES)
+);
+filled!(
+    /// 1 snapshot, 2 delta.
+    Kind, u8, DataType::UInt8, UInt8Array, Form::Word(KINDS)
+);
 
-impl Id {
-    pub(super) fn push(&mut self, value: Number) {
-        self.0.push(value);
-    }
-}
-
-impl Column for Id {
-    const SQL: &'static str = "UBIGINT NOT NULL";
-
-    fn data_type() -> DataType {
-        DataType::UInt64
-    }
-
-    fn take(&mut self) -> ArrayRef {
-        Arc::new(UInt64Array::from(std::mem::take(&mut self.0)))
-    }
-}
-
-/// A small enumeration by number: 0 none, 1 yes, 2 no for sides; 0 snapshot, 1 delta for kinds.
-#[derive(Default)]
-pub(super) struct Code(Vec<u8>);
-
-impl Code {
-    pub(super) fn push(&mut self, value: u8) {
-        self.0.push(value);
-    }
-
+impl Sided {
     pub(super) fn push_side(&mut self, side: Option<Side>) {
-        self.0.push(match side {
+        self.push(match side {
             None => 0,
             Some(Side::Yes) => 1,
             Some(Side::No) => 2,
@@ -85,20 +102,8 @@ impl Code {
     }
 }
 
-impl Column for Code {
-    const SQL: &'static str = "UTINYINT NOT NULL";
-
-    fn data_type() -> DataType {
-        DataType::UInt8
-    }
-
-    fn take(&mut self) -> ArrayRef {
-        Arc::new(UInt8Array::from(std::mem::take(&mut self.0)))
-    }
-}
-
 macro_rules! nullable {
-    ($(#[$doc:meta])* $name:ident, $builder:ty, $value:ty, $sql:literal, $type:expr, $make:expr, $convert:expr) => {
+    ($(#[$doc:meta])* $name:ident, $builder:ty, $value:ty, $type:expr, $form:expr, $make:expr, $convert:expr) => {
         $(#[$doc])*
         pub(super) struct $name($builder);
 
@@ -115,7 +120,8 @@ macro_rules! nullable {
         }
 
         impl Column for $name {
-            const SQL: &'static str = $sql;
+            const FORM: Form = $form;
+            const NULLABLE: bool = true;
 
             fn data_type() -> DataType {
                 $type
@@ -129,23 +135,27 @@ macro_rules! nullable {
 }
 
 nullable!(
-    /// A whole number that may be absent.
-    Whole, Int64Builder, i64, "BIGINT", DataType::Int64, Int64Builder::default(), |v| v
+    /// A whole number.
+    Whole, Int64Builder, i64, DataType::Int64, Form::Plain, Int64Builder::default(), |v| v
 );
 nullable!(
-    /// A price that may be absent.
-    Dollars, Decimal32Builder, Price, "DECIMAL(6,4)", DataType::Decimal32(6, 4),
+    /// A whole number that is near the one of the row before.
+    Rising, Int64Builder, i64, DataType::Int64, Form::Steps, Int64Builder::default(), |v| v
+);
+nullable!(
+    /// A price.
+    Dollars, Decimal32Builder, Price, DataType::Decimal32(6, 4), Form::Plain,
     Decimal32Builder::default().with_data_type(DataType::Decimal32(6, 4)),
     |price: Price| i32::from(price.units())
 );
 nullable!(
-    /// A number of contracts that may be absent.
-    Contracts, Decimal64Builder, Size, "DECIMAL(18,2)", DataType::Decimal64(18, 2),
+    /// A number of contracts.
+    Contracts, Decimal64Builder, Size, DataType::Decimal64(18, 2), Form::Plain,
     Decimal64Builder::default().with_data_type(DataType::Decimal64(18, 2)), Size::units
 );
 nullable!(
     /// Yes or no or unknown.
-    Flag, BooleanBuilder, bool, "BOOLEAN", DataType::Boolean, BooleanBuilder::default(), |v| v
+    Flag, BooleanBuilder, bool, DataType::Boolean, Form::Plain, BooleanBuilder::default(), |v| v
 );
 
 /// A text that may be absent.
@@ -159,7 +169,8 @@ impl Text {
 }
 
 impl Column for Text {
-    const SQL: &'static str = "VARCHAR";
+    const FORM: Form = Form::Plain;
+    const NULLABLE: bool = true;
 
     fn data_type() -> DataType {
         DataType::Utf8

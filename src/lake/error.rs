@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::stored::Stored;
 use crate::tape;
 
 /// A step that failed.
@@ -11,14 +12,30 @@ pub enum Error {
     /// The log folder cannot be read.
     #[error("look for recordings")]
     Tape(#[source] tape::Error),
-    /// Rows cannot be made or stored.
-    #[error("store rows of table `{table}`")]
-    Store {
+    /// A file of rows cannot be read or written.
+    #[error("{action} `{}`", path.display())]
+    Parquet {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// A table lacks a column, or it has another type; a fault of this program, or damage.
+    #[error("table `{table}` has no right column `{column}`")]
+    Column {
         /// The table.
         table: &'static str,
-        /// DuckDB's reason.
-        #[source]
-        source: duckdb::Error,
+        /// The column.
+        column: String,
+    },
+    /// A row names no market; a fault of this program.
+    #[error("a row of table `{table}` is of a market without a name")]
+    Unnamed {
+        /// The table.
+        table: &'static str,
     },
     /// Rows do not fit their own table; a fault of this program.
     #[error("make rows of table `{table}`")]
@@ -30,7 +47,7 @@ pub enum Error {
         source: duckdb::arrow::error::ArrowError,
     },
     /// A file of the lake cannot be read or written.
-    #[error("{action} `{path}`")]
+    #[error("{action} `{}`", path.display())]
     File {
         /// What was tried.
         action: &'static str,
@@ -40,6 +57,21 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// DuckDB cannot show the lake.
+    #[error("show the lake")]
+    Show(#[source] duckdb::Error),
+    /// What was known where a session's digestion ended cannot be read.
+    #[error("restore `{}`", path.display())]
+    State {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A recording is no longer the one that was digested.
+    #[error("`{}` was replaced", .0.display())]
+    Replaced(PathBuf),
     /// The manifest names a table that this version does not have.
     #[error("the lake has a table `{0}` that this version does not know")]
     UnknownTable(String),
@@ -51,5 +83,17 @@ pub enum Error {
 impl Error {
     pub(super) fn file(action: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::File { action, path: path.to_owned(), source }
+    }
+
+    pub(super) fn parquet(
+        action: &'static str,
+        path: &Path,
+        source: parquet::errors::ParquetError,
+    ) -> Self {
+        Self::Parquet { action, path: path.to_owned(), source }
+    }
+
+    pub(super) fn column(table: &Stored, column: &str) -> Self {
+        Self::Column { table: table.name, column: column.to_owned() }
     }
 }

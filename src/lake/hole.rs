@@ -160,7 +160,7 @@ impl Holes {
             table.end_row();
             for market in &hole.markets {
                 rows.HoleMarkets.hole.push(number);
-                rows.HoleMarkets.market.push(*market);
+                rows.HoleMarkets.ticker.push(*market);
                 rows.HoleMarkets.end_row();
             }
         }

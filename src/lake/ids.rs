@@ -46,6 +46,11 @@ fn next(session: u32, counter: &mut u32) -> Number {
     next
 }
 
+/// The session's number that a number holds.
+pub(super) fn session_of(number: Number) -> u32 {
+    u32::try_from(number >> 32).unwrap_or(u32::MAX)
+}
+
 fn number(session: u32, count: u32) -> Number {
     u64::from(session) << 32 | u64::from(count)
 }

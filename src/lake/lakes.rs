@@ -1,11 +1,11 @@
-//! Several lakes as one.
+//! Several lakes as one, for DuckDB.
 
-use duckdb::Connection;
+use duckdb::{Connection, arrow::datatypes::DataType};
 
 use super::{
     Error, Lake,
-    stage::{self, Stage},
-    stored,
+    stored::{self, Stored},
+    table::Spec,
 };
 
 /// The lakes of an analysis, in the order they were added.
@@ -24,35 +24,49 @@ impl Lakes {
         }
     }
 
+    /// Each lake, in the order they were added.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Lake> {
+        self.0.iter()
+    }
+
+    /// Whether an earlier lake than the one of this place has a session, too: then that one counts.
+    pub(crate) fn has_before(&self, place: usize, session: &str) -> bool {
+        self.0.iter().take(place).any(|earlier| earlier.sessions().contains_key(session))
+    }
+
     /// Makes a view `lake.TABLE` of each table. A session that several lakes have is taken from the
     /// first. Without any lake the views have their columns and no rows.
     ///
     /// # Errors
-    /// [`Error::Store`].
+    /// [`Error::Show`].
     pub fn show(&self, connection: &Connection) -> Result<(), Error> {
-        if self.0.is_empty() {
-            Stage::create_tables(connection)?;
-        }
         let views = stored::TABLES.iter().map(|table| {
-            let rows = self.0.iter().enumerate().map(|(place, lake)| self.rows(table, place, lake));
-            let rows: Vec<String> = rows.collect();
-            let rows = if rows.is_empty() {
-                table.digested("rows", None)
-            } else {
-                rows.join(" UNION ALL ")
-            };
-            format!("CREATE OR REPLACE VIEW lake.{} AS {rows};", table.name)
+            let rows = self.0.iter().enumerate();
+            let rows: Vec<String> =
+                rows.filter_map(|(place, lake)| self.rows(table, place, lake)).collect();
+            let rows = if rows.is_empty() { none(table) } else { rows.join(" UNION ALL ") };
+            format!(
+                "CREATE OR REPLACE VIEW lake.{} AS {};",
+                table.name,
+                with_event_time(table, &rows)
+            )
         });
         let views: String = views.collect();
-        stage::run(connection, "lake", &format!("CREATE SCHEMA IF NOT EXISTS lake; {views}"))
+        connection
+            .execute_batch(&format!("CREATE SCHEMA IF NOT EXISTS lake; {views}"))
+            .map_err(Error::Show)
     }
 
-    fn rows(&self, table: &stored::Stored, place: usize, lake: &Lake) -> String {
+    /// The rows that a lake has of a table.
+    fn rows(&self, table: &Stored, place: usize, lake: &Lake) -> Option<String> {
         let files: Vec<String> =
-            lake.files(table.name).iter().map(|f| stored::quoted(&f.to_string_lossy())).collect();
+            lake.files(table.name).iter().map(|f| quoted(&f.to_string_lossy())).collect();
+        if files.is_empty() {
+            return None;
+        }
         let rows = format!("FROM read_parquet([{}], hive_partitioning = false)", files.join(", "));
         if place == 0 {
-            return rows;
+            return Some(rows);
         }
         let numbers = table.numbers.iter().map(|name| {
             format!("({name} + {})::UBIGINT AS {name}", (place as u64) << NUMBERS_BITS)
@@ -63,12 +77,51 @@ impl Lakes {
         } else {
             format!("REPLACE ({})", numbers.join(", "))
         };
-        // The numbers of this lake, of the sessions that an earlier one has.
-        let earlier = self.0.iter().take(place);
-        let twice = lake.sessions().iter().filter(|(name, _)| {
-            earlier.clone().any(|earlier| earlier.sessions().contains_key(*name))
-        });
-        let others = table.not_of(twice);
-        format!("(SELECT * {replace} {rows} {others})")
+        let twice = lake.sessions().iter().filter(|(name, _)| self.has_before(place, name));
+        let twice: Vec<String> = match table.numbers.first() {
+            Some(_) => twice.map(|(_, session)| session.number.to_string()).collect(),
+            None => twice.map(|(name, _)| quoted(name)).collect(),
+        };
+        let others = match (table.numbers.first(), &*twice) {
+            (_, []) => String::new(),
+            (Some(number), twice) => format!("WHERE {number} >> 32 NOT IN ({})", twice.join(", ")),
+            (None, twice) => format!("WHERE session NOT IN ({})", twice.join(", ")),
+        };
+        Some(format!("(SELECT * {replace} {rows} {others})"))
     }
+}
+
+/// A table's columns without any row.
+fn none(table: &Stored) -> String {
+    let column = |spec: &Spec| format!("NULL::{} AS {}", sql_type(spec), spec.name);
+    let columns: Vec<String> = table.columns().iter().map(column).collect();
+    format!("(SELECT {} WHERE false)", columns.join(", "))
+}
+
+/// Event times are stored as microseconds and the rest, which takes a third less.
+fn with_event_time(table: &Stored, rows: &str) -> String {
+    if table.columns().iter().all(|spec| spec.name != "event_us") {
+        return format!("SELECT * FROM ({rows})");
+    }
+    format!(
+        "SELECT * EXCLUDE (event_us, event_sub_ns), event_us * 1000 + event_sub_ns AS event_ns
+         FROM ({rows})"
+    )
+}
+
+fn sql_type(spec: &Spec) -> String {
+    match spec.stored().data_type() {
+        DataType::Int64 => "BIGINT".to_owned(),
+        DataType::UInt64 => "UBIGINT".to_owned(),
+        DataType::Boolean => "BOOLEAN".to_owned(),
+        DataType::Decimal32(digits, places) | DataType::Decimal64(digits, places) => {
+            format!("DECIMAL({digits}, {places})")
+        }
+        _ => "VARCHAR".to_owned(),
+    }
+}
+
+/// A text as an SQL literal, where a statement takes no parameters.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     io,
-    num::NonZero,
     path::{Path, PathBuf},
     sync::{
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -13,15 +12,16 @@ use std::{
 };
 
 use duckdb::arrow::record_batch::RecordBatch;
+use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
     Error, SegmentReport,
     digest::{Digester, chain},
-    manifest::Session,
+    manifest::{Mark, Session},
     news::Job,
     stage::Stage,
 };
-use crate::tape::Reader;
+use crate::tape::{Layout, Reader, Segment};
 
 /// Rows in a batch: large enough that a batch costs nothing, small enough to stay in cache.
 const BATCH_ROWS: usize = 32_768;
@@ -61,7 +61,8 @@ pub(super) struct Found {
 
 /// What a reading thread makes of a job.
 enum Part {
-    Batch(&'static str, RecordBatch, bool),
+    /// Rows, and whether they are facts of the session as a whole.
+    Rows(Vec<(&'static str, RecordBatch)>, bool),
     Segment(SegmentReport),
     Digested(Box<Digested>),
     Failed(Error),
@@ -74,14 +75,16 @@ pub(super) fn digest(
     tasks: &[Task],
     read: &AtomicU64,
     stage: &mut Stage<'_>,
+    threads: usize,
     mut each: impl FnMut(),
 ) -> Result<Found, Error> {
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(tasks.len());
     let next = AtomicUsize::new(0);
     let (sender, receiver) = sync_channel(PARTS_WAITING);
     let mut found = Found::default();
     thread::scope(|scope| {
-        for _ in 0..threads {
+        // Moved in here, so that after a failure nobody waits for it to be asked again.
+        let receiver = receiver;
+        for _ in 0..threads.min(tasks.len()) {
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -99,7 +102,7 @@ pub(super) fn digest(
         for part in &receiver {
             each();
             match part {
-                Part::Batch(table, batch, facts) => stage.append(table, batch, facts)?,
+                Part::Rows(batches, facts) => stage.append(batches, facts)?,
                 Part::Segment(segment) => found.segments.push(segment),
                 Part::Digested(digested) => found.sessions.push(*digested),
                 Part::Failed(error) => return Err(error),
@@ -130,15 +133,17 @@ impl Out<'_> {
         let (mut digester, mut session) = match &task.from {
             From::Start(number) => (Digester::new(*number, name), session(*number)),
             From::State(session, state) => {
-                let mut digester = restore(state)?;
+                let mut digester = restore(state).map_err(Some)?;
                 digester.name_all();
                 (digester, session.clone())
             }
         };
         for (number, segment) in &task.job.segments {
             let goes_on = session.segments.last() == Some(number);
-            if !goes_on {
-                (session.offset, session.line) = (0, 0);
+            if goes_on {
+                check_same(segment, &session)?;
+            } else {
+                (session.offset, session.line, session.mark) = (0, 0, None);
             }
             digester.start_segment(&segment.path, !goes_on);
             let damage = match segment.open_at(session.offset) {
@@ -146,6 +151,9 @@ impl Out<'_> {
                 Ok(reader) => self.read(&mut digester, reader, &mut session)?,
             };
             session.segments.insert(*number);
+            if segment.layout != Layout::Compressed {
+                session.mark = session.mark.and_then(|mark| line_at(segment, mark.offset));
+            }
             self.send(Part::Segment(digester.end_segment(damage)))?;
         }
         if digester.untimed {
@@ -177,10 +185,11 @@ impl Out<'_> {
                     line.number += lines_before;
                     let bytes = line.bytes.len() as u64 + u64::from(line.ended);
                     self.read.fetch_add(bytes, Ordering::Relaxed);
-                    let (number, end) = (line.number, line.offset + bytes);
+                    let (number, start, end) = (line.number, line.offset, line.offset + bytes);
                     // A torn line may be whole when it is met again.
                     if digester.line(line) {
                         (session.offset, session.line) = (end, number);
+                        session.mark = Some(Mark { offset: start, xxh128: String::new() });
                     }
                 }
             }
@@ -191,15 +200,28 @@ impl Out<'_> {
     }
 
     fn flush(&mut self, digester: &mut Digester, facts: bool) -> Result<(), Stopped> {
-        for (table, batch) in digester.rows.take().map_err(Some)? {
-            self.send(Part::Batch(table, batch, facts))?;
-        }
-        Ok(())
+        let batches = digester.rows.take().map_err(Some)?;
+        if batches.is_empty() { Ok(()) } else { self.send(Part::Rows(batches, facts)) }
     }
 }
 
 fn session(number: u32) -> Session {
-    Session { number, segments: BTreeSet::new(), offset: 0, line: 0, state: String::new() }
+    let segments = BTreeSet::new();
+    Session { number, segments, offset: 0, line: 0, mark: None, state: String::new() }
+}
+
+/// A segment goes on only where it still has the last line that was read of it.
+fn check_same(segment: &Segment, session: &Session) -> Result<(), Stopped> {
+    let Some(mark) = &session.mark else { return Ok(()) };
+    let same = line_at(segment, mark.offset).is_some_and(|now| now == *mark);
+    if same { Ok(()) } else { Err(Some(Error::Replaced(segment.path.clone()))) }
+}
+
+/// The line that starts at an offset.
+fn line_at(segment: &Segment, offset: u64) -> Option<Mark> {
+    let mut reader = segment.open_at(offset).ok()?;
+    let line = reader.next_line().ok()??;
+    Some(Mark { offset, xxh128: format!("{:032x}", xxh3_128(line.bytes)) })
 }
 
 /// A digester as JSON, compressed.
@@ -212,5 +234,5 @@ fn restore(path: &Path) -> Result<Digester, Error> {
         let text = zstd::decode_all(std::fs::File::open(path)?)?;
         Ok(serde_json::from_slice(&text)?)
     };
-    restore().map_err(|source| Error::file("restore the state in", path, source))
+    restore().map_err(|source| Error::State { path: path.to_owned(), source })
 }

@@ -3,17 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
-    io::Write,
+    io::{Read, Write},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
 use serde::{Deserialize, Serialize};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::Error;
 
 /// The version of everything under the lake's folder. Another one is built anew.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const NAME: &str = "manifest.json";
 
 /// What a lake holds.
@@ -24,7 +25,10 @@ pub(super) struct Manifest {
     pub(super) next_session: u32,
     /// What was digested, by the path within the log folder.
     pub(super) files: BTreeMap<String, Stat>,
+    /// Why a file could not be read to its end.
+    pub(super) damages: BTreeMap<String, String>,
     pub(super) sessions: BTreeMap<String, Session>,
+    /// Those of a table and day in the order in which their rows were digested.
     pub(super) parts: Vec<Part>,
     /// Files that no newer reader needs, and since when.
     pub(super) garbage: Vec<(String, i64)>,
@@ -46,8 +50,17 @@ pub(super) struct Session {
     /// Where the last one goes on, in its uncompressed text.
     pub(super) offset: u64,
     pub(super) line: u64,
+    /// The last line digested there.
+    pub(super) mark: Option<Mark>,
     /// What the digester knew there.
     pub(super) state: String,
+}
+
+/// A line that tells a file that has grown from one that was replaced.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) offset: u64,
+    pub(super) xxh128: String,
 }
 
 /// A file of rows.
@@ -57,11 +70,40 @@ pub(super) struct Part {
     /// Within the lake's folder.
     pub(super) path: String,
     pub(super) stat: Stat,
+    pub(super) rows: u64,
     /// XXH3-128 of the file.
     pub(super) xxh128: String,
     /// Sessions of which it tells as a whole; empty where rows are for good.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(super) sessions: BTreeSet<String>,
+}
+
+impl Part {
+    /// Whether the file is there and as it was written. Its content is looked at only where its
+    /// date says that something has touched it.
+    pub(super) fn is_sound(&self, lake: &Path) -> bool {
+        match Stat::of(&lake.join(&self.path)) {
+            Ok(stat) if stat == self.stat => true,
+            Ok(stat) if stat.bytes == self.stat.bytes => self.is_intact(lake),
+            _ => false,
+        }
+    }
+
+    /// Whether the file's content is as it was written.
+    pub(super) fn is_intact(&self, lake: &Path) -> bool {
+        let read = || {
+            let mut file = fs::File::open(lake.join(&self.path))?;
+            let (mut hash, mut buffer) = (Xxh3::new(), vec![0; 1 << 20]);
+            loop {
+                match file.read(&mut buffer)? {
+                    0 => return Ok(hash.digest128()),
+                    read => hash.update(buffer.get(..read).unwrap_or_default()),
+                }
+            }
+        };
+        let digest: std::io::Result<u128> = read();
+        digest.is_ok_and(|digest| format!("{digest:032x}") == self.xxh128)
+    }
 }
 
 impl Stat {
@@ -80,6 +122,7 @@ impl Default for Manifest {
             next_part: 1,
             next_session: 1,
             files: BTreeMap::new(),
+            damages: BTreeMap::new(),
             sessions: BTreeMap::new(),
             parts: Vec::new(),
             garbage: Vec::new(),

@@ -1,8 +1,7 @@
 //! The tape as typed rows, kept as Parquet; can be deleted and built again at any time.
 //!
 //! A [`Lake`] belongs to a log folder. Opening it digests what is new: a `Digester` turns records
-//! into rows, a `Stage` gathers them in an in-memory DuckDB, and they are stored sorted as Parquet
-//! (the tables of `stored`). The manifest, replaced as a whole, says which files count. What a line was
+//! into rows, a `Stage` gathers them, and they are stored sorted as Parquet (the tables of `stored`). The manifest, replaced as a whole, says which files count. What a line was
 //! taken for is in the [`LoadReport`]; nothing is skipped in silence.
 //!
 //! The most important rows are the **spans**: for each market and stream the time in which the
@@ -28,7 +27,11 @@ mod connection;
 mod digest;
 mod stored;
 mod manifest;
-mod part;
+mod ordered;
+mod order;
+mod write;
+mod rewrite;
+mod read;
 mod stage;
 mod news;
 mod load;
@@ -37,5 +40,6 @@ mod lakes;
 
 pub use error::Error;
 pub use lakes::Lakes;
+pub(crate) use read::{ALWAYS, Wanted};
 pub use report::{Counts, Example, LoadReport, Outcome, SegmentReport};
-pub use store::{Lake, Progress};
+pub use store::{Lake, Options, Progress};

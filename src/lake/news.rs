@@ -88,7 +88,8 @@ fn changed(path: &str, known: Option<Stat>, now: Stat, segment: &Segment) -> Opt
     (!grows).then(|| format!("`{path}` was replaced"))
 }
 
-fn within(folder: &Path, path: &Path) -> String {
+/// A path within the log folder.
+pub(super) fn within(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
 }
 

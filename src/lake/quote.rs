@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ids::Number, table::Quotes};
+use super::{
+    ids::Number,
+    table::{Quotes, push_moment},
+};
 use crate::book::{Book, Level};
 
 /// A time that is not known yet: bare frames start with a snapshot, which has none.
@@ -15,6 +18,13 @@ pub(super) struct Moment {
     pub(super) recv: Option<i64>,
     pub(super) event: Option<i64>,
     pub(super) seq: i64,
+}
+
+impl Moment {
+    /// The receive time less `at`.
+    pub(super) fn recv_off(&self) -> Option<i64> {
+        self.recv.map(|recv| recv.saturating_sub(self.at))
+    }
 }
 
 /// The best bid and ask in YES terms, and the frame that made them so.
@@ -43,11 +53,10 @@ impl Quote {
         span: Number,
         until: i64,
     ) {
-        rows.at_ns.push(self.since.at);
-        rows.until_ns.push(until.max(self.since.at));
-        rows.recv_ns.push(self.since.recv);
-        rows.event_ns.push(self.since.event);
-        rows.market.push(market);
+        // Times that are not known yet will be one and the same.
+        rows.stood_ns.push(until.max(self.since.at).saturating_sub(self.since.at));
+        push_moment!(rows, self.since);
+        rows.ticker.push(market);
         rows.stream.push(stream);
         rows.span.push(span);
         rows.seq.push(Some(self.since.seq));

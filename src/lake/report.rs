@@ -162,6 +162,8 @@ pub struct LoadReport {
     pub foreign: Vec<PathBuf>,
     /// Files that had been loaded before; not read again.
     pub known: Vec<PathBuf>,
+    /// Files that were read earlier, up to their damage; and what that is.
+    pub damaged: Vec<(PathBuf, String)>,
 }
 
 impl LoadReport {
@@ -193,5 +195,6 @@ impl LoadReport {
         self.segments.extend(other.segments);
         self.foreign.extend(other.foreign);
         self.known.extend(other.known);
+        self.damaged.extend(other.damaged);
     }
 }

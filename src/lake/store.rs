@@ -1,24 +1,26 @@
 //! The lake of a log folder: brought up to date, and found where it lies.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs::{self, File, TryLockError},
     io::{self, ErrorKind},
+    num::NonZero,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use duckdb::Connection;
 use tempfile::TempDir;
 
 use super::{
     Error, LoadReport,
     load::{self, Found, From, Task},
     manifest::{Manifest, Part, Session, now_ns},
-    news::{self, Job, News},
-    part,
+    news::{self, Job},
+    ordered,
+    read::Footers,
+    rewrite::rewrite,
     stage::{Finished, Stage},
-    stored::{self, quoted},
+    stored,
 };
 use crate::tape::{Archive, Layout, Segment};
 
@@ -28,11 +30,14 @@ const ROUND_BYTES: u64 = 8 << 30;
 const EXPANSION: u64 = 18;
 /// So many small files of one table and day become one.
 const PARTS_MAX: usize = 8;
-/// Larger files are not small.
-const SMALL_BYTES: u64 = 64 << 20;
+/// A file of so many rows is not small.
+const LARGE_ROWS: u64 = 2_000_000;
+/// The most rows of several files that become one: they are in memory at once.
+const MERGED_ROWS_MAX: u64 = 4_000_000;
 /// How long a file that newer readers do not need is kept for older ones.
 const GARBAGE_NS: i64 = 3_600_000_000_000;
 const LOCK: &str = "lock";
+const STATES: &str = "state";
 
 /// Told how much of the text to be read has been read.
 pub type Progress<'p> = &'p (dyn Fn(u64, u64) + Sync);
@@ -42,38 +47,53 @@ pub type Progress<'p> = &'p (dyn Fn(u64, u64) + Sync);
 pub struct Lake {
     folder: PathBuf,
     manifest: Manifest,
+    pub(super) footers: Footers,
     /// Where the log folder cannot be written: a lake for this process alone.
     _own: Option<TempDir>,
 }
 
+/// How a lake is opened.
+#[derive(Clone, Copy)]
+pub struct Options<'o> {
+    /// Where it lies, if not in the log folder.
+    pub folder: Option<&'o Path>,
+    /// Threads that digest; as many as the machine runs at once, if none is said.
+    pub threads: Option<NonZero<usize>>,
+    /// Told how far the digestion is.
+    pub progress: Progress<'o>,
+}
+
+impl Default for Options<'_> {
+    fn default() -> Self {
+        Self { folder: None, threads: None, progress: &|_, _| {} }
+    }
+}
+
 impl Lake {
-    /// Opens the lake of a log folder, which lies in it or under `elsewhere`, and digests what is
-    /// new. Where another process is doing that, waits for it.
+    /// Opens the lake of a log folder and digests what is new. Where another process is doing that,
+    /// waits for it.
     ///
     /// A lake of another version, a damaged one, and one whose recordings were changed, is built
     /// anew.
     ///
     /// # Errors
     /// [`Error::Tape`] where the log folder cannot be listed, and [`Error::File`] and
-    /// [`Error::Store`] where rows cannot be stored.
-    pub fn open(
-        logs: &Path,
-        elsewhere: Option<&Path>,
-        progress: Progress<'_>,
-    ) -> Result<(Self, LoadReport), Error> {
+    /// [`Error::Parquet`] where rows cannot be stored.
+    pub fn open(logs: &Path, options: Options<'_>) -> Result<(Self, LoadReport), Error> {
         let archive = Archive::open(logs).map_err(Error::Tape)?;
-        let folder = elsewhere.map_or_else(|| default_folder(logs), Path::to_owned);
+        let folder = options.folder.map_or_else(|| default_folder(logs), Path::to_owned);
         let mut report = LoadReport { foreign: archive.foreign.clone(), ..LoadReport::default() };
         let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
-        if let Some(manifest) = manifest {
-            let news = news::news(&archive, &manifest);
-            if news.is_none() {
-                return Ok((Self { folder, manifest, _own: None }, report));
-            }
+        if let Some(manifest) = manifest
+            && news::news(&archive, &manifest).is_none()
+        {
+            let lake = Self { folder, manifest, footers: Footers::default(), _own: None };
+            report.damaged = lake.damages(&archive);
+            return Ok((lake, report));
         }
         let (folder, lock, own) = match fs::create_dir_all(&folder).and_then(|()| lock(&folder)) {
             Ok(lock) => (folder, lock, None),
-            Err(error) if elsewhere.is_none() && is_read_only(&error) => {
+            Err(error) if options.folder.is_none() && is_read_only(&error) => {
                 tracing::warn!(
                     folder = %folder.display(),
                     "cannot be written: everything is read anew each time; --lake-dir names another folder"
@@ -89,17 +109,18 @@ impl Lake {
             Err(error) => return Err(Error::file("open the lake", &folder, error)),
         };
         let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
-        let mut manifest = manifest.unwrap_or_default();
-        let mut news = news::news(&archive, &manifest);
-        if let Some(reason) = news.outdated.take() {
-            tracing::warn!(reason, "the lake is built anew");
-            manifest = Manifest::renewed(&manifest);
-            news = news::news(&archive, &manifest);
-        }
-        report.known.append(&mut news.doubles);
-        let mut lake = Self { folder, manifest, _own: own };
+        let manifest = manifest.unwrap_or_default();
+        let mut lake = Self { folder, manifest, footers: Footers::default(), _own: own };
         lake.sweep();
-        lake.digest(news, &mut report, progress)?;
+        report.damaged = lake.damages(&archive);
+        match lake.digest(&archive, options, &mut report) {
+            Err(error @ (Error::Replaced(_) | Error::State { .. })) => {
+                lake.renew(&error.to_string());
+                report.segments.clear();
+                lake.digest(&archive, options, &mut report)?;
+            }
+            result => result?,
+        }
         drop(lock);
         Ok((lake, report))
     }
@@ -109,9 +130,25 @@ impl Lake {
         self.manifest.of(table).map(|part| self.folder.join(&part.path)).collect()
     }
 
+    /// The files that are not as they were written, within the lake that is in a folder; none where
+    /// there is no lake.
+    #[must_use]
+    pub fn damaged_files(logs: &Path, elsewhere: Option<&Path>) -> Vec<PathBuf> {
+        let folder = elsewhere.map_or_else(|| default_folder(logs), Path::to_owned);
+        let parts = Manifest::read(&folder).map(|manifest| manifest.parts).unwrap_or_default();
+        let damaged = parts.into_iter().filter(|part| !part.is_intact(&folder));
+        damaged.map(|part| folder.join(part.path)).collect()
+    }
+
     /// The lake's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether it holds anything.
+    #[must_use]
+    pub fn has_sessions(&self) -> bool {
+        !self.manifest.sessions.is_empty()
     }
 
     /// The sessions that it holds.
@@ -119,44 +156,52 @@ impl Lake {
         &self.manifest.sessions
     }
 
+    /// The files of a table.
+    pub(super) fn parts<'l>(&'l self, table: &'l str) -> impl Iterator<Item = &'l Part> {
+        self.manifest.of(table)
+    }
+
+    /// What could not be read to its end at earlier times.
+    fn damages(&self, archive: &Archive) -> Vec<(PathBuf, String)> {
+        let damages = self.manifest.damages.iter();
+        damages.map(|(path, damage)| (archive.folder.join(path), damage.clone())).collect()
+    }
+
+    /// Starts anew, and leaves the files to older readers.
+    fn renew(&mut self, reason: &str) {
+        tracing::warn!(reason, "the lake is built anew");
+        self.manifest = Manifest::renewed(&self.manifest);
+    }
+
     fn digest(
         &mut self,
-        news: News,
+        archive: &Archive,
+        options: Options<'_>,
         report: &mut LoadReport,
-        progress: Progress<'_>,
     ) -> Result<(), Error> {
+        let mut news = news::news(archive, &self.manifest);
+        if let Some(reason) = news.outdated.take() {
+            self.renew(&reason);
+            news = news::news(archive, &self.manifest);
+        }
+        report.known = news.doubles;
         let total =
             news.jobs.iter().flat_map(|job| &job.segments).map(|(_, s)| text_bytes(s)).sum();
         let read = AtomicU64::new(0);
-        let connection = Connection::open_in_memory()
-            .map_err(|source| Error::Store { table: "lake", source })?;
-        Stage::create_tables(&connection)?;
-        if self.manifest.parts.is_empty() {
-            self.write_empty(&connection)?;
-        }
+        let threads = ordered::threads(options.threads);
         for round in rounds(news.jobs) {
             let tasks: Vec<Task> = round.into_iter().map(|job| self.task(job)).collect();
-            let mut stage = Stage::new(&connection, &self.folder, self.manifest.next_part);
-            let tell = || progress(read.load(Ordering::Relaxed), total);
-            let found = load::digest(&tasks, &read, &mut stage, tell)?;
+            let mut stage = Stage::new(&self.folder, self.manifest.next_part, threads);
+            let tell = || (options.progress)(read.load(Ordering::Relaxed), total);
+            let found = load::digest(&tasks, &read, &mut stage, threads, tell)?;
             let finished = stage.finish()?;
-            self.take(&connection, found, finished, report)?;
-            self.merge(&connection)?;
+            self.take(found, finished, archive, threads, report)?;
+            self.merge(threads)?;
             self.commit()?;
         }
+        self.manifest.damages.retain(|path, _| news.files.contains_key(path));
         self.manifest.files = news.files;
         self.commit()
-    }
-
-    /// A file without rows for each table, so that all of them are there and have their columns.
-    fn write_empty(&mut self, connection: &Connection) -> Result<(), Error> {
-        for table in &stored::TABLES {
-            let path = format!("{}/empty.parquet", table.name);
-            let rows = table.digested("rows", None);
-            let part = part::write(connection, table, &rows, &self.folder, path)?;
-            self.manifest.parts.push(part);
-        }
-        Ok(())
     }
 
     fn task(&mut self, job: Job) -> Task {
@@ -174,28 +219,36 @@ impl Lake {
     /// Takes the result of a digestion into the manifest.
     fn take(
         &mut self,
-        connection: &Connection,
         found: Found,
         finished: Finished,
+        archive: &Archive,
+        threads: usize,
         report: &mut LoadReport,
     ) -> Result<(), Error> {
+        for segment in &found.segments {
+            let path = news::within(&archive.folder, &segment.path);
+            match &segment.damage {
+                Some(damage) => drop(self.manifest.damages.insert(path, damage.clone())),
+                None => drop(self.manifest.damages.remove(&path)),
+            }
+        }
+        report.damaged.retain(|(path, _)| found.segments.iter().all(|s| s.path != *path));
         report.segments.extend(found.segments);
         self.manifest.next_part = finished.next_part;
-        let names: Vec<String> =
-            found.sessions.iter().map(|digested| digested.name.clone()).collect();
-        self.forget_facts(connection, &names)?;
+        let names: Vec<&str> = found.sessions.iter().map(|digested| &*digested.name).collect();
+        self.forget_facts(&names, threads)?;
         self.manifest.parts.extend(finished.rows);
         for mut part in finished.facts {
-            part.sessions = names.iter().cloned().collect();
+            part.sessions = names.iter().map(|name| (*name).to_owned()).collect();
             self.manifest.parts.push(part);
         }
         for digested in found.sessions {
             let mut session = digested.session;
-            session.state = format!("state/{:08}.json.zst", self.manifest.next_part);
+            session.state = format!("{STATES}/{:08}.json.zst", self.manifest.next_part);
             self.manifest.next_part += 1;
             let path = self.folder.join(&session.state);
             let write = || {
-                fs::create_dir_all(self.folder.join("state"))?;
+                fs::create_dir_all(self.folder.join(STATES))?;
                 fs::write(&path, &digested.state)
             };
             write().map_err(|source| Error::file("write", &path, source))?;
@@ -207,87 +260,89 @@ impl Lake {
     }
 
     /// Takes out what was known of these sessions as a whole: more of them has been digested.
-    fn forget_facts(&mut self, connection: &Connection, names: &[String]) -> Result<(), Error> {
-        let tells = |part: &Part| names.iter().any(|name| part.sessions.contains(name));
-        let old: Vec<Part> = self.manifest.parts.extract_if(.., |part| tells(part)).collect();
-        for part in old {
-            let mut sessions = part.sessions.clone();
-            sessions.retain(|session| !names.contains(session));
-            if !sessions.is_empty() {
-                let path = self.folder.join(&part.path);
-                let table = stored::table(&part.table)?;
-                let gone = self.manifest.sessions.iter().filter(|(name, _)| names.contains(name));
-                let rows = table.stored(&[quoted(&path.to_string_lossy())], &table.not_of(gone));
-                let mut rest = self.write(connection, &part.table, &rows, &part.path)?;
-                rest.sessions = sessions;
-                self.manifest.parts.push(rest);
-            }
-            self.discard(part.path);
-        }
-        Ok(())
-    }
-
-    /// Makes one file of many small ones.
-    fn merge(&mut self, connection: &Connection) -> Result<(), Error> {
-        let folder_of = |part: &Part| Path::new(&part.path).parent().map(Path::to_owned);
-        let mut groups: Vec<_> =
-            self.manifest.parts.iter().map(|p| (folder_of(p), !p.sessions.is_empty())).collect();
-        groups.sort();
-        groups.dedup();
-        for (folder, facts) in groups {
-            let small = |part: &Part| {
-                folder_of(part) == folder
-                    && part.sessions.is_empty() != facts
-                    && part.stat.bytes < SMALL_BYTES
-            };
-            if self.manifest.parts.iter().filter(|part| small(part)).count() < PARTS_MAX {
+    fn forget_facts(&mut self, names: &[&str], threads: usize) -> Result<(), Error> {
+        let tells = |part: &Part| names.iter().any(|name| part.sessions.contains(*name));
+        for place in 0..self.manifest.parts.len() {
+            let Some(part) = self.manifest.parts.get(place).filter(|part| tells(part)) else {
                 continue;
+            };
+            let (part, mut sessions) = (part.clone(), part.sessions.clone());
+            sessions.retain(|session| !names.contains(&&**session));
+            let rest = if sessions.is_empty() {
+                None
+            } else {
+                let known = &self.manifest.sessions;
+                let gone = known.iter().filter(|(name, _)| names.contains(&&***name));
+                let gone = gone.map(|(name, session)| (&**name, session)).collect();
+                let path = beside(&part, self.manifest.next_part);
+                let table = stored::table(&part.table)?;
+                let parts = std::slice::from_ref(&part);
+                Some(rewrite(table, &self.folder, parts, &gone, path, threads)?)
+            };
+            self.discard(part.path);
+            if let (Some(rest), Some(slot)) = (rest, self.manifest.parts.get_mut(place)) {
+                self.manifest.next_part += 1;
+                *slot = Part { sessions, ..rest };
             }
-            let parts: Vec<Part> = self.manifest.parts.extract_if(.., |part| small(part)).collect();
-            let Some(first) = parts.first() else { continue };
-            let files: Vec<String> = parts
-                .iter()
-                .map(|part| quoted(&self.folder.join(&part.path).to_string_lossy()))
-                .collect();
-            let rows = stored::table(&first.table)?.stored(&files, "");
-            let mut merged =
-                self.write(connection, &first.table.clone(), &rows, &first.path.clone())?;
-            merged.sessions = parts.iter().flat_map(|part| part.sessions.clone()).collect();
-            self.manifest.parts.push(merged);
-            parts.into_iter().for_each(|part| self.discard(part.path));
         }
+        self.manifest.parts.retain(|part| !tells(part));
         Ok(())
     }
 
-    /// Writes rows beside another part of a table, under the next number.
-    fn write(
-        &mut self,
-        connection: &Connection,
-        table: &str,
-        rows: &str,
-        beside: &str,
-    ) -> Result<Part, Error> {
-        let folder = beside.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let path = format!("{folder}/part-{:08}.parquet", self.manifest.next_part);
-        self.manifest.next_part += 1;
-        part::write(connection, stored::table(table)?, rows, &self.folder, path)
+    /// Makes one file of many small ones that are neighbours in the order of digestion.
+    fn merge(&mut self, threads: usize) -> Result<(), Error> {
+        let folder = |part: &Part| (folder_of(part), part.sessions.is_empty());
+        let folders: BTreeSet<_> = self.manifest.parts.iter().map(folder).collect();
+        for wanted in folders {
+            let (own, mut others): (Vec<Part>, Vec<Part>) =
+                std::mem::take(&mut self.manifest.parts)
+                    .into_iter()
+                    .partition(|part| folder(part) == wanted);
+            for run in runs(own) {
+                let [first, _, ..] = &*run else {
+                    others.extend(run);
+                    continue;
+                };
+                let path = beside(first, self.manifest.next_part);
+                self.manifest.next_part += 1;
+                let table = stored::table(&first.table)?;
+                let none = HashMap::new();
+                let merged = rewrite(table, &self.folder, &run, &none, path, threads)?;
+                let sessions = run.iter().flat_map(|part| part.sessions.clone()).collect();
+                others.push(Part { sessions, ..merged });
+                run.into_iter().for_each(|part| self.discard(part.path));
+            }
+            self.manifest.parts = others;
+        }
+        Ok(())
     }
 
     fn discard(&mut self, path: String) {
         self.manifest.garbage.push((path, now_ns()));
     }
 
-    /// Removes what a digestion left that did not come to its end.
+    /// Removes what a digestion left that did not come to its end: files of ours by their folder
+    /// and name, that nobody knows.
     fn sweep(&self) {
         let owned = self.manifest.owned();
-        let mut pending = vec![self.folder.clone()];
-        while let Some(folder) = pending.pop() {
+        let tables = stored::TABLES.iter().map(|table| table.name);
+        let mut folders: Vec<PathBuf> =
+            tables.chain([STATES]).map(|folder| self.folder.join(folder)).collect();
+        while let Some(folder) = folders.pop() {
+            // Nothing is followed out of the lake.
+            if folder.is_symlink() {
+                continue;
+            }
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
-                let path = entry.path();
-                let within = path.strip_prefix(&self.folder).unwrap_or(&path);
-                if path.is_dir() {
-                    pending.push(path);
-                } else if !owned.contains(within) && within != Path::new(LOCK) {
+                let (path, name) = (entry.path(), entry.file_name());
+                let name = name.to_string_lossy();
+                let kind = entry.file_type();
+                if kind.as_ref().is_ok_and(fs::FileType::is_dir) && name.starts_with("date=") {
+                    folders.push(path);
+                } else if kind.is_ok_and(|kind| kind.is_file())
+                    && is_ours(&name)
+                    && path.strip_prefix(&self.folder).is_ok_and(|path| !owned.contains(path))
+                {
                     remove(&path);
                 }
             }
@@ -305,6 +360,48 @@ impl Lake {
         }
         Ok(())
     }
+}
+
+/// The folder that a part lies in.
+fn folder_of(part: &Part) -> String {
+    part.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
+}
+
+/// The path of a new part in the same folder.
+fn beside(part: &Part, number: u64) -> String {
+    format!("{}/part-{number:08}.parquet", folder_of(part))
+}
+
+/// Whether a file's name is one that this lake gives.
+fn is_ours(name: &str) -> bool {
+    let number = name
+        .strip_prefix("part-")
+        .and_then(|rest| rest.strip_suffix(".parquet"))
+        .or_else(|| name.strip_suffix(".json.zst"));
+    number.is_some_and(|number| number.len() >= 8 && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// Splits the parts of a folder into those that become one.
+fn runs(parts: Vec<Part>) -> Vec<Vec<Part>> {
+    let small = parts.iter().map(|part| part.rows < LARGE_ROWS).collect::<Vec<_>>();
+    let long = |run: &[bool]| run.first() == Some(&true) && run.len() >= PARTS_MAX;
+    let long = small.chunk_by(|a, b| a == b).any(long);
+    let mut runs: Vec<Vec<Part>> = Vec::new();
+    let mut room = 0;
+    for part in parts {
+        let fits = long && part.rows < LARGE_ROWS && part.rows <= room;
+        match runs.last_mut().filter(|_| fits) {
+            Some(run) => {
+                room -= part.rows;
+                run.push(part);
+            }
+            None => {
+                room = if part.rows < LARGE_ROWS { MERGED_ROWS_MAX - part.rows } else { 0 };
+                runs.push(vec![part]);
+            }
+        }
+    }
+    runs
 }
 
 /// Where the lake of a log folder lies by itself.

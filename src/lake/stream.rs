@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::{Ids, Number},
+    order::day_of,
     quote::{Moment, Quote, UNSET},
-    table::Rows,
+    table::{Rows, push_moment},
 };
 use crate::book::{Book, Error, Level};
 use crate::protocol::{Price, Side, Size};
 
-/// A book is written down whole after so many changes, so that no more have to be replayed.
+/// A book is written down whole after so many changes, so that no more have to be replayed; and on
+/// the first change of a day, so that no other day's have to be read, but only where that is not
+/// more than was written down of it since the last time.
 const CHANGES_MAX: usize = 2_000;
-/// And on the first change of a day, so that no other day's changes have to be read; but only where
-/// that is not more than was written down of it since the last time.
-const DAY_NS: i64 = 86_400_000_000_000;
 
 /// What is known of a subscription.
 #[derive(Clone, Serialize, Deserialize)]
@@ -240,7 +240,7 @@ impl Stream {
             live.quote = Quote::of(&live.book, now);
         }
         entry.changes += 1;
-        let next_day = before_ns.div_euclid(DAY_NS) < now.at.div_euclid(DAY_NS);
+        let next_day = day_of(before_ns) < day_of(now.at);
         if entry.changes >= CHANGES_MAX
             || (next_day && entry.changes >= live.book.depth(Side::Yes) + live.book.depth(Side::No))
         {
@@ -313,7 +313,7 @@ impl Stream {
         markets.sort_unstable_by_key(|(number, _)| **number);
         for (number, market) in markets {
             let table = &mut rows.Presence;
-            table.market.push(*number);
+            table.ticker.push(*number);
             table.stream.push(self.number);
             table.first_ns.push(market.first_ns);
             table.last_ns.push(market.last_ns);
@@ -334,10 +334,8 @@ impl Live {
         let none = self.book.is_empty().then_some(None);
         for level in yes.chain(no).chain(none) {
             let table = &mut rows.Checkpoints;
-            table.at_ns.push(now.at);
-            table.recv_ns.push(now.recv);
-            table.event_ns.push(now.event);
-            table.market.push(market);
+            push_moment!(table, now);
+            table.ticker.push(market);
             table.stream.push(stream);
             table.span.push(self.span);
             table.seq.push(Some(now.seq));
@@ -361,7 +359,7 @@ impl Live {
         self.quote.write(&mut rows.Quotes, market, stream, self.span, to_ns);
         let table = &mut rows.Spans;
         table.span.push(self.span);
-        table.market.push(market);
+        table.ticker.push(market);
         table.stream.push(stream);
         table.from_ns.push(self.from_ns);
         table.from_seq.push(Some(self.from_seq));

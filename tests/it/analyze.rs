@@ -60,7 +60,8 @@ fn the_spread_is_averaged_over_time_and_never_over_a_hole() {
     close(Some(bar.live_s), 6.0);
     close(Some(bar.two_sided_s), 5.0);
     close(bar.mean_cents, (2.0 * 5.0 + 1.0 * 10.0 + 2.0 * 1.0) / 5.0);
-    assert_eq!((bar.min_cents, bar.max_cents), (Some(1.0), Some(10.0)));
+    let ends = (bar.min_cents.as_deref(), bar.max_cents.as_deref());
+    assert_eq!(ends, (Some("1.00"), Some("10.00")));
     let bps = (2.0 * 0.05 / 0.495 + 0.10 / 0.52 + 2.0 * 0.01 / 0.475) / 5.0 * 1e4;
     close(bar.mean_bps_of_mid, bps);
     assert_eq!(answer.holes.len(), 1, "{:?}", answer.holes);

@@ -7,12 +7,15 @@ use crate::lake::{
     quote::UNSET,
     report::Outcome,
     stream::{Applied, End, Replaced, Seen},
-    table::Rows,
+    table::{Rows, push_moment},
 };
 use crate::protocol::{Delta, ParseError, Price, Side, Size, Snapshot};
 
 /// `DECIMAL(18,2)` holds less than this many hundredths.
 const SIZE_UNITS_END: u64 = 1_000_000_000_000_000_000;
+/// Kinds of book events, as their column has them.
+const SNAPSHOT: u8 = 1;
+const DELTA: u8 = 2;
 
 impl Digester {
     /// A book message that cannot be placed in its stream cannot be applied either.
@@ -54,11 +57,18 @@ impl Digester {
         let both = [(Side::Yes, &snapshot.yes), (Side::No, no)];
         for (side, ladder) in both {
             for &(price, size) in ladder {
-                push_book_event(rows, at, market, stream.number, 0, Some((side, price, size)));
+                push_book_event(
+                    rows,
+                    at,
+                    market,
+                    stream.number,
+                    SNAPSHOT,
+                    Some((side, price, size)),
+                );
             }
         }
         if empty {
-            push_book_event(rows, at, market, stream.number, 0, None);
+            push_book_event(rows, at, market, stream.number, SNAPSHOT, None);
         }
         match stream.snapshot(market, [&snapshot.yes, no], at.now, &mut self.ids, rows) {
             Replaced::Done => self.holes.snapshot(market, at.now.at),
@@ -84,7 +94,7 @@ impl Digester {
         };
         let price = stream.own_price(delta.side, delta.price);
         let change = (delta.side, price, delta.change);
-        push_book_event(rows, at, market, stream.number, 1, Some(change));
+        push_book_event(rows, at, market, stream.number, DELTA, Some(change));
         match stream.delta(market, change, at.now, rows) {
             Applied::Done => {}
             Applied::NoSnapshot => {
@@ -174,10 +184,8 @@ fn push_book_event(
     level: Option<(Side, Price, Size)>,
 ) {
     let table = &mut rows.BookEvents;
-    table.at_ns.push(at.now.at);
-    table.recv_ns.push(at.now.recv);
-    table.event_ns.push(at.now.event);
-    table.market.push(market);
+    push_moment!(table, at.now);
+    table.ticker.push(market);
     table.stream.push(stream);
     table.seq.push(Some(at.now.seq));
     table.kind.push(kind);

@@ -302,7 +302,6 @@ impl Digester {
             &mut rows.BookEvents.at_ns,
             &mut rows.Checkpoints.at_ns,
             &mut rows.Quotes.at_ns,
-            &mut rows.Quotes.until_ns,
             &mut rows.Trades.at_ns,
             &mut rows.Tickers.at_ns,
             &mut rows.Lifecycle.at_ns,

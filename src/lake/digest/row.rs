@@ -1,7 +1,7 @@
 //! Messages that become one row each: tickers, trades, lifecycle.
 
 use super::{Digester, Envelope, book::fits};
-use crate::lake::{ids::Number, report::Outcome, stream::Seen};
+use crate::lake::{ids::Number, report::Outcome, stream::Seen, table::push_moment};
 use crate::protocol::{EventLifecycle, Header, MarketLifecycle, TickerUpdate, Trade};
 
 impl Digester {
@@ -20,10 +20,8 @@ impl Digester {
             return Outcome::Unreadable;
         };
         let table = &mut self.rows.Tickers;
-        table.at_ns.push(at.now.at);
-        table.recv_ns.push(at.now.recv);
-        table.event_ns.push(at.now.event);
-        table.market.push(market);
+        push_moment!(table, at.now);
+        table.ticker.push(market);
         table.stream.push(stream);
         table.price.push(ticker.price);
         table.yes_bid.push(ticker.yes_bid);
@@ -47,10 +45,8 @@ impl Digester {
             return Outcome::Unreadable;
         };
         let table = &mut self.rows.Trades;
-        table.at_ns.push(at.now.at);
-        table.recv_ns.push(at.now.recv);
-        table.event_ns.push(at.now.event);
-        table.market.push(market);
+        push_moment!(table, at.now);
+        table.ticker.push(market);
         table.stream.push(stream);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
         table.trade_id.push(trade.trade_id.as_deref());
@@ -91,7 +87,7 @@ impl Digester {
         let seconds = |value: Option<i64>| value.and_then(|s| s.checked_mul(1_000_000_000));
         let table = &mut self.rows.Lifecycle;
         table.at_ns.push(at.now.at);
-        table.recv_ns.push(at.now.recv);
+        table.recv_off_ns.push(at.now.recv_off());
         table.stream.push(stream.number);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
         table.event_type.push(Some(&step.event_type));
@@ -124,7 +120,7 @@ impl Digester {
         };
         let table = &mut self.rows.Lifecycle;
         table.at_ns.push(at.now.at);
-        table.recv_ns.push(at.now.recv);
+        table.recv_off_ns.push(at.now.recv_off());
         table.stream.push(stream.number);
         table.seq.push((at.now.seq != 0).then_some(at.now.seq));
         table.event_type.push(Some(header.kind()));

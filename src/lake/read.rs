@@ -1,0 +1,261 @@
+//! Rows back out of the lake: those of a market and a time, straight from its files.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+};
+
+use duckdb::arrow::{
+    array::{Array, ArrayRef, AsArray},
+    compute::concat_batches,
+    datatypes::{Int64Type, UInt32Type},
+    record_batch::RecordBatch,
+};
+use parquet::{
+    arrow::{
+        ProjectionMask,
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+    },
+    file::{metadata::RowGroupMetaData, statistics::Statistics},
+};
+
+use super::{
+    Error, Lake,
+    manifest::Part,
+    order::{DAY_NS, day_of},
+    ordered,
+    stored::{self, Stored},
+    write::ROW_GROUP_ROWS,
+};
+
+/// Which rows are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted<'w> {
+    pub(crate) table: &'static str,
+    /// The columns to read.
+    pub(crate) columns: &'w [&'static str],
+    /// Those of one market; of all where there is none.
+    pub(crate) ticker: Option<&'w str>,
+    /// Those of a time, `[from, to)` in ns since the epoch. Without a market, some outside it may
+    /// come, too.
+    pub(crate) times: (i64, i64),
+}
+
+/// All of time.
+pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// The descriptions of files that were read before.
+#[derive(Debug, Default)]
+pub(super) struct Footers(Mutex<HashMap<String, ArrowReaderMetadata>>);
+
+/// Some rows of a file that stand together.
+struct Group {
+    file: PathBuf,
+    footer: ArrowReaderMetadata,
+    number: usize,
+    /// Whether they are all of the market that is asked for.
+    pure: bool,
+}
+
+impl Lake {
+    /// Gives the rows wanted to `take`, a batch at a time. Those of one market come in the order of
+    /// their days, and then as they were digested, so that those of one stream come in the order of
+    /// their numbers. Files are decoded ahead by so many threads.
+    pub(crate) fn scan<E: From<Error>>(
+        &self,
+        wanted: Wanted<'_>,
+        threads: usize,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let table = stored::table(wanted.table)?;
+        let mut parts: Vec<&Part> = self.parts(table.name).collect();
+        // By day; the order within a day stays.
+        parts.sort_by_key(|part| part.day());
+        let mut groups = Vec::new();
+        for part in parts {
+            self.groups(table, part, wanted, &mut groups)?;
+        }
+        ordered::each(
+            groups.len(),
+            threads,
+            |number| groups.get(number).map_or(Ok(None), |group| group.read(table, wanted)),
+            |batch| match batch? {
+                Some(batch) if batch.num_rows() > 0 => take(&batch),
+                _ => Ok(()),
+            },
+        )
+    }
+
+    /// Adds the row groups of a file that may hold rows that are wanted.
+    fn groups(
+        &self,
+        table: &Stored,
+        part: &Part,
+        wanted: Wanted<'_>,
+        groups: &mut Vec<Group>,
+    ) -> Result<(), Error> {
+        let (from, to) = wanted.times;
+        let other_day =
+            part.day().is_some_and(|day| day >= to || day.saturating_add(DAY_NS) <= from);
+        if part.rows == 0 || table.dated && other_day {
+            return Ok(());
+        }
+        let file = self.folder().join(&part.path);
+        let footer = self.footers.of(part, &file)?;
+        for (number, group) in footer.metadata().row_groups().iter().enumerate() {
+            let names = wanted.ticker.map_or(Names::Some, |ticker| names(table, group, ticker));
+            if names == Names::None || !overlaps(table, group, from, to) {
+                continue;
+            }
+            let pure = names == Names::All;
+            groups.push(Group { file: file.clone(), footer: footer.clone(), number, pure });
+        }
+        Ok(())
+    }
+}
+
+impl Footers {
+    fn of(&self, part: &Part, file: &std::path::Path) -> Result<ArrowReaderMetadata, Error> {
+        let mut footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(footer) = footers.get(&part.path) {
+            return Ok(footer.clone());
+        }
+        let open = File::open(file).map_err(|e| Error::file("read", file, e))?;
+        let footer = ArrowReaderMetadata::load(&open, ArrowReaderOptions::new())
+            .map_err(|source| Error::parquet("read", file, source))?;
+        footers.insert(part.path.clone(), footer.clone());
+        Ok(footer)
+    }
+}
+
+impl Part {
+    /// The first nanosecond of the day whose folder it lies in.
+    fn day(&self) -> Option<i64> {
+        let (_, rest) = self.path.split_once("/date=")?;
+        let date: jiff::civil::Date = rest.split('/').next()?.parse().ok()?;
+        let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_nanosecond();
+        Some(day_of(i64::try_from(start).ok()?))
+    }
+}
+
+impl Group {
+    fn read(&self, table: &Stored, wanted: Wanted<'_>) -> Result<Option<RecordBatch>, Error> {
+        let fail = |source| Error::parquet("read", &self.file, source);
+        let mut columns = wanted.columns.to_vec();
+        if wanted.ticker.is_some() {
+            columns.push(table.time);
+            columns.extend(table.first.filter(|_| !self.pure));
+        }
+        let open = File::open(&self.file).map_err(|e| Error::file("read", &self.file, e))?;
+        let mask = ProjectionMask::columns(self.footer.parquet_schema(), columns);
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(open, self.footer.clone())
+            .with_row_groups(vec![self.number])
+            .with_projection(mask)
+            .with_batch_size(ROW_GROUP_ROWS)
+            .build()
+            .map_err(fail)?;
+        let schema = duckdb::arrow::array::RecordBatchReader::schema(&reader);
+        let batches = reader.collect::<Result<Vec<_>, _>>();
+        let batches = batches.map_err(|e| fail(e.into()))?;
+        let batch = match &*batches {
+            [] => return Ok(None),
+            [batch] => batch.clone(),
+            several => concat_batches(&schema, several)
+                .map_err(|source| Error::Batch { table: table.name, source })?,
+        };
+        let Some(ticker) = wanted.ticker else { return Ok(Some(batch)) };
+        self.cut(table, batch, ticker, wanted.times).map(Some)
+    }
+
+    /// The rows of a market and a time, which stand together: rows are sorted by both.
+    fn cut(
+        &self,
+        table: &Stored,
+        batch: RecordBatch,
+        ticker: &str,
+        (from, to): (i64, i64),
+    ) -> Result<RecordBatch, Error> {
+        let (mut start, mut end) = (0, batch.num_rows());
+        if let Some(first) = table.first.filter(|_| !self.pure) {
+            let names = batch.column_by_name(first).ok_or_else(|| Error::column(table, first))?;
+            start = partition(start, end, |row| text_at(names, row) < ticker);
+            end = partition(start, end, |row| text_at(names, row) <= ticker);
+        }
+        let times = batch.column_by_name(table.time);
+        let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
+        let times = times.ok_or_else(|| Error::column(table, table.time))?.values();
+        let at = |row: usize| times.get(row).copied().unwrap_or(i64::MAX);
+        start = partition(start, end, |row| at(row) < from);
+        end = partition(start, end, |row| at(row) < to);
+        Ok(batch.slice(start, end - start))
+    }
+}
+
+/// The first place in `[start, end)` for which `before` does not hold.
+fn partition(mut start: usize, mut end: usize, before: impl Fn(usize) -> bool) -> usize {
+    while start < end {
+        let middle = start + (end - start) / 2;
+        if before(middle) {
+            start = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    start
+}
+
+fn text_at(column: &ArrayRef, row: usize) -> &str {
+    if let Some(words) = column.as_dictionary_opt::<UInt32Type>() {
+        let Some(texts) = words.values().as_string_opt::<i32>() else { return "" };
+        return words
+            .key(row)
+            .map_or("", |key| if key < texts.len() { texts.value(key) } else { "" });
+    }
+    match column.as_string_opt::<i32>() {
+        Some(texts) if texts.is_valid(row) => texts.value(row),
+        _ => "",
+    }
+}
+
+/// How many rows of a row group may be of a market.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Names {
+    None,
+    Some,
+    All,
+}
+
+/// What the statistics of a row group say of a market's name. Long names are cut in them, towards
+/// the safe side.
+fn names(table: &Stored, group: &RowGroupMetaData, ticker: &str) -> Names {
+    let statistics = table.first.and_then(|first| statistics(table, group, first));
+    let Some(Statistics::ByteArray(texts)) = statistics else { return Names::Some };
+    let (Some(min), Some(max)) = (texts.min_opt(), texts.max_opt()) else { return Names::Some };
+    let (min, max) = (min.data(), max.data());
+    if ticker.as_bytes() < min || max < ticker.as_bytes() {
+        return Names::None;
+    }
+    let exact = texts.min_is_exact() && texts.max_is_exact() && texts.null_count_opt() == Some(0);
+    if exact && min == max { Names::All } else { Names::Some }
+}
+
+fn overlaps(table: &Stored, group: &RowGroupMetaData, from: i64, to: i64) -> bool {
+    match statistics(table, group, table.time) {
+        Some(Statistics::Int64(times)) => {
+            times.min_opt().is_none_or(|min| *min < to)
+                && times.max_opt().is_none_or(|max| *max >= from)
+        }
+        _ => true,
+    }
+}
+
+fn statistics<'g>(
+    table: &Stored,
+    group: &'g RowGroupMetaData,
+    column: &str,
+) -> Option<&'g Statistics> {
+    let place = table.columns().iter().position(|spec| spec.name == column)?;
+    group.columns().get(place)?.statistics()
+}

@@ -1,0 +1,194 @@
+//! Rows in their order into one Parquet file.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use duckdb::arrow::{
+    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt8Array, UInt32Array},
+    compute::interleave,
+    datatypes::{UInt8Type, UInt64Type},
+    record_batch::RecordBatch,
+};
+use parquet::{
+    arrow::{
+        ArrowWriter,
+        arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
+    },
+    basic::{Compression, Encoding, ZstdLevel},
+    errors::ParquetError,
+    file::properties::{EnabledStatistics, WriterProperties},
+    schema::types::ColumnPath,
+};
+use xxhash_rust::xxh3::Xxh3;
+
+use super::{
+    Error,
+    column::Form,
+    manifest::{Part, Stat},
+    order::{Names, Place},
+    ordered,
+    stored::Stored,
+    table::{self, Spec},
+};
+
+/// Rows in a row group: few enough that a question about one market reads little beside it.
+pub(super) const ROW_GROUP_ROWS: usize = 61_440;
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Writes gathered rows, in this order, to a new file under a path within the lake.
+pub(super) fn write(
+    table: &Stored,
+    batches: &[RecordBatch],
+    rows: &[Place],
+    names: &Names,
+    (lake, path): (&Path, String),
+    threads: usize,
+) -> Result<Part, Error> {
+    let file = lake.join(&path);
+    let folder = file.parent().unwrap_or(lake);
+    fs::create_dir_all(folder).map_err(|e| Error::file("create folder", folder, e))?;
+    let fail = |e| Error::file("write", &file, e);
+    let sink = Hashed { inner: File::create_new(&file).map_err(fail)?, hash: Xxh3::new() };
+    let sink = BufWriter::with_capacity(BUFFER_BYTES, sink);
+    let sink = fill(table, batches, rows, names, sink, threads)
+        .map_err(|source| Error::parquet("write", &file, source))?;
+    let sink = sink.into_inner().map_err(|error| fail(error.into_error()))?;
+    sink.inner.sync_data().map_err(fail)?;
+    Ok(Part {
+        table: table.name.to_owned(),
+        xxh128: format!("{:032x}", sink.hash.digest128()),
+        rows: rows.len() as u64,
+        path,
+        stat: Stat::of(&file).map_err(|e| Error::file("look at", &file, e))?,
+        sessions: BTreeSet::new(),
+    })
+}
+
+/// Encodes row groups with several threads and writes them in their order.
+fn fill<W: Write + Send>(
+    table: &Stored,
+    batches: &[RecordBatch],
+    rows: &[Place],
+    names: &Names,
+    sink: W,
+    threads: usize,
+) -> Result<W, ParquetError> {
+    let schema = table::stored(table.columns());
+    let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))?;
+    let (mut writer, factory) = writer.into_serialized_writer()?;
+    let groups: Vec<&[Place]> = rows.chunks(ROW_GROUP_ROWS).collect();
+    let encode = |number| {
+        let rows = groups.get(number).copied().unwrap_or_default();
+        encode(table.columns(), batches, rows, names, (&factory, number))
+    };
+    ordered::each(groups.len(), threads, encode, |chunks| {
+        let mut group = writer.next_row_group()?;
+        for chunk in chunks? {
+            chunk.append_to_row_group(&mut group)?;
+        }
+        group.close().map(drop)
+    })?;
+    writer.into_inner()
+}
+
+fn encode(
+    columns: &[Spec],
+    batches: &[RecordBatch],
+    rows: &[Place],
+    names: &Names,
+    (factory, number): (&ArrowRowGroupWriterFactory, usize),
+) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
+    let writers = factory.create_column_writers(number)?;
+    let columns = columns.iter().enumerate().zip(writers);
+    let encode = columns.map(|((number, column), mut writer)| {
+        let values: Vec<&dyn Array> =
+            batches.iter().filter_map(|b| b.columns().get(number)).map(|c| &**c).collect();
+        let values = named(column.form, interleave(&values, rows)?, names);
+        for leaf in compute_leaves(&column.stored(), &values)? {
+            writer.write(&leaf)?;
+        }
+        writer.close()
+    });
+    encode.collect()
+}
+
+/// Puts names and words in the place of numbers.
+fn named(form: Form, values: ArrayRef, names: &Names) -> ArrayRef {
+    match form {
+        Form::Plain | Form::Steps => values,
+        Form::Market => {
+            let Some(markets) = values.as_primitive_opt::<UInt64Type>() else { return values };
+            let mut distinct: Vec<&str> = Vec::new();
+            let (mut keys, mut last) = (Vec::with_capacity(markets.len()), None);
+            let mut key = 0_u32;
+            // Sorted by name, so that equal ones are neighbours.
+            for market in markets.values() {
+                if last != Some(market) {
+                    let name = names.get(market).map_or("", |name| name);
+                    if distinct.last() != Some(&name) {
+                        key = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+                        distinct.push(name);
+                    }
+                    last = Some(market);
+                }
+                keys.push(key);
+            }
+            dictionary(UInt32Array::from(keys), distinct, values)
+        }
+        Form::Word(words) => {
+            let Some(codes) = values.as_primitive_opt::<UInt8Type>() else { return values };
+            let keys: UInt8Array = codes.values().iter().map(|code| code.checked_sub(1)).collect();
+            dictionary(keys, words.to_vec(), values)
+        }
+    }
+}
+
+fn dictionary<K: duckdb::arrow::datatypes::ArrowDictionaryKeyType>(
+    keys: duckdb::arrow::array::PrimitiveArray<K>,
+    words: Vec<&str>,
+    unnamed: ArrayRef,
+) -> ArrayRef {
+    // INVARIANT: each key is the place of a word.
+    match DictionaryArray::try_new(keys, Arc::new(StringArray::from(words))) {
+        Ok(named) => Arc::new(named),
+        Err(_) => unnamed,
+    }
+}
+
+fn properties(table: &Stored) -> WriterProperties {
+    let mut properties = WriterProperties::builder()
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_offset_index_disabled(true)
+        .set_created_by(concat!("kalshi ", env!("CARGO_PKG_VERSION")).to_owned());
+    for column in table.columns().iter().filter(|column| column.form == Form::Steps) {
+        let path = ColumnPath::from(column.name);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path, Encoding::DELTA_BINARY_PACKED);
+    }
+    properties.build()
+}
+
+/// Digests what goes through.
+struct Hashed<W> {
+    inner: W,
+    hash: Xxh3,
+}
+
+impl<W: Write> Write for Hashed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.hash.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}
