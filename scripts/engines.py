@@ -37,7 +37,7 @@ def plan(columns):
 def word(kind):
     """A type as all engines would call it."""
     kind = kind.lower().replace(" ", "").removeprefix("lowcardinality(").removeprefix("nullable(")
-    numbers = re.match(r"decimal(?:128|type)?\((?:precision=)?(\d+),(?:scale=)?(\d+)\)", kind)
+    numbers = re.match(r"decimal(?:32|64|128|type)?\((?:precision=)?(\d+),(?:scale=)?(\d+)\)", kind)
     if numbers:
         # Spark has no unsigned integers.
         return "whole" if numbers.group(2) == "0" else f"decimal({numbers[1]},{numbers[2]})"

@@ -18,6 +18,9 @@ const ASKED: usize = 30;
 const BAR_MS: f64 = 20.0;
 const BAR_PROCESS_MS: f64 = 60.0;
 
+/// A question's name, the rows it is over, and how it is asked the n-th time.
+type Question<'a> = (&'a str, Option<i64>, &'a dyn Fn(i64));
+
 /// What was written of the market that is asked for.
 struct Written {
     ticker: String,
@@ -91,7 +94,7 @@ fn ask(written: &Written, logs: &Path, lake: &Path) {
     let of = format!("WHERE ticker = '{ticker}'");
     let events = format!("book_events {of} AND ts_recv < make_timestamp_ns({events_to})");
     let step = (written.to_ns - written.from_ns) / ASKED as i64;
-    let questions: [(&str, Option<i64>, &dyn Fn(i64)); 4] = [
+    let questions: [Question<'_>; 4] = [
         ("spread", Some(rows(&format!("bbo {of}"))), &|_| {
             assert_eq!(analyzer.spread(ticker, all, None).unwrap().rows.len(), 1);
         }),
