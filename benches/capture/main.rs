@@ -20,6 +20,8 @@ mod latency;
 mod memory;
 mod rate;
 mod server;
+#[path = "../common/usage.rs"]
+mod usage;
 
 use clap::Parser;
 

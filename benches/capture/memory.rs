@@ -15,7 +15,7 @@ use kalshi_orderbook::{
     tape::{Archive, Body, Reader, Record},
 };
 
-use super::{child, client};
+use super::{child, client, usage};
 
 /// Messages a second over all markets: each says something every few minutes.
 const QUIET: u32 = 50;
@@ -44,7 +44,7 @@ pub(crate) fn run(markets: usize, seconds: u64) {
     let took = until_all_have_books(&folder.path().join("logs"), markets, start, &mut recorder);
     println!("{markets} markets: all have their book after {took:.1?}");
     std::thread::sleep(Duration::from_secs(seconds));
-    if let Some((settled, peak)) = child::resident(&recorder) {
+    if let Some((settled, peak)) = usage::resident(recorder.id()) {
         let (settled, peak) = (settled as f64 / 1e6, peak as f64 / 1e6);
         println!("resident: peak {peak:.1} MB, {settled:.1} MB {seconds} s later");
         println!("bar: {BAR_MB} MB: {}", if peak < BAR_MB { "met" } else { "MISSED" });

@@ -16,6 +16,7 @@ use super::{
     child,
     client::Client,
     server::{self, FRAME_BYTES, Layout},
+    usage,
 };
 
 /// A close frame: 1000, all is well.
@@ -52,7 +53,7 @@ pub(crate) fn run(clients: &[Client], layout: Layout, messages: usize, rounds: u
 fn measure(client: Client, stream: &mut Vec<u8>, messages: usize) -> Figure {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let before = child::cpu_seconds();
+    let before = usage::cpu_seconds();
     let mut process = client.start(listener.local_addr().unwrap(), messages, folder.path());
     let mut socket = server::accept(&listener, &mut process);
     let frames = stream.len();
@@ -67,7 +68,7 @@ fn measure(client: Client, stream: &mut Vec<u8>, messages: usize) -> Figure {
     server::see_off(socket);
     child::wait(&mut process);
     let elapsed = first.elapsed().as_secs_f64();
-    let cpu = child::cpu_seconds() - before;
+    let cpu = usage::cpu_seconds() - before;
 
     match client.file(folder.path()) {
         Some(file) => {
