@@ -11,7 +11,7 @@ use crate::book::Book;
 use crate::protocol::{Price, Size};
 
 /// A whole book is looked for in so much time before an instant, and if there is none, in more.
-const LOOKS_BACK_NS: [i64; 3] = [3_600_000_000_000, 86_400_000_000_000, i64::MAX];
+const LOOKS_BACK_NS: [i64; 4] = [300_000_000_000, 3_600_000_000_000, 86_400_000_000_000, i64::MAX];
 
 /// A frame of a book stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -44,8 +44,13 @@ struct Trade {
     is_block: bool,
 }
 
-/// When a trade was recorded first, of several recordings of it.
-type Moment = (i64, u64, i64);
+/// The trades of one name in the stream that had it first. More than one is there only where the
+/// exchange gave a name twice.
+struct Named {
+    /// When the stream had the first of them: time, stream and number.
+    since: (i64, u64, i64),
+    trades: Vec<(i64, Trade)>,
+}
 
 #[derive(Default)]
 struct Sum {
@@ -80,27 +85,28 @@ pub(super) fn vwap(
     every_ns: Option<i64>,
 ) -> Result<Vec<VwapBar>, Error> {
     let mut bars = Bars::<Sum>::new(every_ns);
-    let mut once: HashMap<String, (Moment, Trade)> = HashMap::new();
-    let shared_from = shared_from(market);
-    // What was recorded twice counts when it was first, which may be before the range.
-    let from_ns = shared_from.map_or(range.start(), |shared| shared.min(range.start()));
+    // Two recorders, and two connections of one, may both have a trade.
+    let several = market.streams.values().filter(|stream| stream.trades > 0).count() > 1;
+    let mut named: HashMap<String, Named> = HashMap::new();
     let mut columns = vec!["at_ns", "stream", "price", "size", "is_block"];
-    if shared_from.is_some() {
+    if several {
         columns.extend(["seq", "trade_id"]);
     }
+    // It counts when it was recorded first, which may be before the range.
+    let from_ns = if several { i64::MIN } else { range.start() };
     market.scan("trade", &columns, (from_ns, range.end()), |place, batch| {
         let (times, streams) = (rows::times(batch, "at_ns")?, rows::ids(batch, "stream")?);
         let (prices, sizes) = (rows::prices(batch, "price")?, rows::sizes(batch, "size")?);
         let blocks = batch.column_by_name("is_block").and_then(|blocks| blocks.as_boolean_opt());
-        let names = match shared_from {
-            Some(_) => Some((rows::texts(batch, "trade_id")?, rows::whole(batch, "seq")?)),
-            None => None,
+        let names = match several {
+            true => Some((rows::texts(batch, "trade_id")?, rows::whole(batch, "seq")?)),
+            false => None,
         };
         let (mut stream, mut counts) = (u64::MAX, false);
         for (row, (at, number)) in times.iter().zip(streams).enumerate() {
-            if *number != stream {
-                stream = *number;
-                counts = market.streams.contains_key(&above(place, stream));
+            if above(place, *number) != stream {
+                stream = above(place, *number);
+                counts = market.streams.contains_key(&stream);
             }
             let level = (rows::get(prices, row), rows::get(sizes, row));
             let (true, (Some(price), Some(size))) = (counts, level) else { continue };
@@ -109,12 +115,14 @@ pub(super) fn vwap(
             let trade = Trade { price, size, is_block };
             let name = names.and_then(|(names, seqs)| Some((rows::text(names, row)?, seqs)));
             if let Some((name, seqs)) = name {
-                let seq = rows::get(seqs, row).unwrap_or_default();
-                let found = ((*at, above(place, stream), seq), trade);
-                match once.get_mut(name) {
-                    Some(first) if first.0 <= found.0 => {}
-                    Some(first) => *first = found,
-                    None => drop(once.insert(name.to_owned(), found)),
+                let since = (*at, stream, rows::get(seqs, row).unwrap_or_default());
+                match named.get_mut(name) {
+                    Some(first) if first.since.1 == stream => first.trades.push((*at, trade)),
+                    Some(first) if first.since < since => {}
+                    _ => {
+                        let trades = vec![(*at, trade)];
+                        drop(named.insert(name.to_owned(), Named { since, trades }));
+                    }
                 }
             } else if *at >= range.start()
                 && let Some(sum) = bars.at(*at)
@@ -124,10 +132,9 @@ pub(super) fn vwap(
         }
         Ok(())
     })?;
-    for ((at, ..), trade) in once.into_values() {
-        if at >= range.start()
-            && let Some(sum) = bars.at(at)
-        {
+    let trades = named.into_values().flat_map(|named| named.trades);
+    for (at, trade) in trades.filter(|(at, _)| *at >= range.start()) {
+        if let Some(sum) = bars.at(at) {
             sum.add(trade);
         }
     }
@@ -143,24 +150,6 @@ pub(super) fn vwap(
         high: sum.high.map(|units| decimal(i64::from(units), 4)),
     };
     Ok(bars.into_rows().map(bar).collect())
-}
-
-/// From when on two streams had trades of the market at once, if ever: then one trade may be there
-/// twice.
-fn shared_from(market: &Market<'_>) -> Option<i64> {
-    let mut times: Vec<(i64, i64)> = market
-        .streams
-        .values()
-        .filter(|stream| stream.trades > 0)
-        .map(|stream| (stream.first_ns, stream.last_ns))
-        .collect();
-    times.sort_unstable();
-    let mut last = i64::MIN;
-    times.into_iter().find_map(|(first_ns, last_ns)| {
-        let shared = (first_ns <= last).then_some(first_ns);
-        last = last.max(last_ns);
-        shared
-    })
 }
 
 /// Units as a number with so many decimal places.

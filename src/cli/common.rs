@@ -1,7 +1,7 @@
 //! Flags that every subcommand has.
 
 use std::{
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     path::PathBuf,
 };
 
@@ -60,4 +60,14 @@ pub(crate) enum LogFormat {
     Text,
     /// One JSON object a line
     Json,
+}
+
+/// Prints a warning on standard error.
+pub(crate) fn warn(common: &Common, text: &str) {
+    let line = match common.log_format {
+        LogFormat::Text => format!("warning: {text}"),
+        LogFormat::Json => serde_json::json!({ "level": "warn", "message": text }).to_string(),
+    };
+    // Nothing is left to be done where standard error itself is closed.
+    drop(writeln!(io::stderr(), "{line}"));
 }

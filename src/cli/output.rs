@@ -16,28 +16,14 @@ use kalshi_orderbook::analysis::{
 };
 use serde::Serialize;
 
-use super::{
-    Common,
-    common::{Format, LogFormat},
-    failure::Failure,
-    stdout::Stdout,
-};
+pub(crate) use super::common::warn;
+use super::{Common, common::Format, failure::Failure, stdout::Stdout};
 
 /// The most holes that are named one by one.
 const HOLES_NAMED: usize = 5;
 
 pub(crate) fn stdout() -> BufWriter<Stdout> {
     BufWriter::new(Stdout::lock())
-}
-
-/// Prints a warning on standard error.
-pub(crate) fn warn(common: &Common, text: &str) {
-    let line = match common.log_format {
-        LogFormat::Text => format!("warning: {text}"),
-        LogFormat::Json => serde_json::json!({ "level": "warn", "message": text }).to_string(),
-    };
-    // Nothing is left to be done where standard error itself is closed.
-    drop(writeln!(io::stderr(), "{line}"));
 }
 
 /// Tells of the holes of an answer; the exit code of it.

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -11,13 +11,19 @@ use indicatif::ProgressBar;
 use kalshi_orderbook::tape::{Archive, Hole, Proof, SegmentState, verify};
 use serde::Serialize;
 
-use super::{Common, common::Format, failure::Failure, stdout::Stdout};
+use super::{
+    Common,
+    common::{Format, warn},
+    failure::Failure,
+    stdout::Stdout,
+};
 
 /// Prove the recordings: digests, counts, sequences, declared against found holes
 ///
 /// Reads every byte. Computes the digest and the counts of each sealed segment again, walks every
 /// sequence again, and compares the holes it finds with the ones that the recorder declared. Exits
 /// with 3 when something is wrong that was not declared; with --strict, also when there are holes.
+/// The files of the lake, if there is one, are read and compared with their digests, too.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// Folder or file in place of --log-dir
@@ -53,8 +59,30 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
         Format::Table => print(&mut out, &proof)?,
     }
     out.flush()?;
+    let lake = damaged_lake(common, folder);
+    if let Some(first) = lake.first() {
+        let text = format!(
+            "{} files of the lake are damaged, the first is `{}`\nhint: delete the folder of the lake: it is made again from the recordings",
+            lake.len(),
+            first.display()
+        );
+        warn(common, &text);
+    }
     let holes = common.strict && !proof.holes.is_empty();
-    Ok(ExitCode::from(if proof.is_damaged() || holes { 3 } else { 0 }))
+    let damaged = proof.is_damaged() || !lake.is_empty();
+    Ok(ExitCode::from(if damaged || holes { 3 } else { 0 }))
+}
+
+/// Files of the lake that are not as they were written.
+#[cfg(feature = "duckdb")]
+fn damaged_lake(common: &Common, folder: &Path) -> Vec<PathBuf> {
+    kalshi_orderbook::lake::Lake::damaged_files(folder, common.lake_dir.as_deref())
+}
+
+/// This program makes no lake.
+#[cfg(not(feature = "duckdb"))]
+fn damaged_lake(_: &Common, _: &Path) -> Vec<PathBuf> {
+    Vec::new()
 }
 
 /// One thing found, as a row: what it does not have is empty.

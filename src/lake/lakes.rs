@@ -110,15 +110,14 @@ fn with_event_time(table: &Stored, rows: &str) -> String {
 }
 
 fn sql_type(spec: &Spec) -> String {
-    match spec.stored().data_type() {
-        DataType::Int64 => "BIGINT".to_owned(),
-        DataType::UInt64 => "UBIGINT".to_owned(),
-        DataType::Boolean => "BOOLEAN".to_owned(),
-        DataType::Decimal32(digits, places) | DataType::Decimal64(digits, places) => {
-            format!("DECIMAL({digits}, {places})")
-        }
-        _ => "VARCHAR".to_owned(),
+    let stored = spec.stored();
+    let kind = stored.data_type();
+    if let DataType::Decimal32(digits, places) | DataType::Decimal64(digits, places) = kind {
+        return format!("DECIMAL({digits}, {places})");
     }
+    let whole = if kind.is_unsigned_integer() { "UBIGINT" } else { "BIGINT" };
+    let name = if kind.is_integer() { whole } else { "VARCHAR" };
+    if *kind == DataType::Boolean { "BOOLEAN" } else { name }.to_owned()
 }
 
 /// A text as an SQL literal, where a statement takes no parameters.

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Error;
 
 /// The version of everything under the lake's folder. Another one is built anew.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const NAME: &str = "manifest.json";
 
 /// What a lake holds.

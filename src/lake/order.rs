@@ -30,6 +30,7 @@ pub(super) struct Group {
 /// The names of markets by their numbers.
 pub(super) type Names = HashMap<Number, String>;
 
+#[derive(Clone, Default)]
 struct Row {
     bucket: usize,
     key: [i64; NUMBERS_MAX],
@@ -62,7 +63,8 @@ pub(super) fn groups(
     }
     let buckets = days.len().max(1) * ranks_end;
     let mut groups = Vec::new();
-    for day in sorted(rows, buckets).chunk_by(|a, b| a.bucket / ranks_end == b.bucket / ranks_end) {
+    sort(&mut rows, buckets);
+    for day in rows.chunk_by(|a, b| a.bucket / ranks_end == b.bucket / ranks_end) {
         let number = day.first().map_or(0, |row| row.bucket / ranks_end);
         groups.push(Group {
             day_ns: days.get(number).copied(),
@@ -79,9 +81,12 @@ pub(super) fn day_of(time_ns: i64) -> i64 {
 
 /// Rows by bucket, then by key. Rows of one market mostly come in order, so that only few buckets
 /// have to be sorted.
-fn sorted(rows: Vec<Row>, buckets: usize) -> Vec<Row> {
+fn sort(rows: &mut Vec<Row>, buckets: usize) {
+    if rows.is_sorted_by_key(|row| (row.bucket, row.key)) {
+        return;
+    }
     let mut starts = vec![0_usize; buckets + 1];
-    for row in &rows {
+    for row in &*rows {
         if let Some(count) = starts.get_mut(row.bucket + 1) {
             *count += 1;
         }
@@ -91,23 +96,20 @@ fn sorted(rows: Vec<Row>, buckets: usize) -> Vec<Row> {
         sum += *start;
         *start = sum;
     }
-    let mut places: Vec<usize> = vec![0; rows.len()];
-    for (number, row) in rows.iter().enumerate() {
+    let mut placed = vec![Row::default(); rows.len()];
+    for row in rows.drain(..) {
         let Some(start) = starts.get_mut(row.bucket) else { continue };
-        if let Some(place) = places.get_mut(*start) {
-            *place = number;
+        if let Some(place) = placed.get_mut(*start) {
+            *place = row;
         }
         *start += 1;
     }
-    let mut slots: Vec<Option<Row>> = rows.into_iter().map(Some).collect();
-    let placed = places.into_iter().filter_map(|place| slots.get_mut(place)?.take());
-    let mut rows: Vec<Row> = placed.collect();
+    *rows = placed;
     for bucket in rows.chunk_by_mut(|a, b| a.bucket == b.bucket) {
         if !bucket.is_sorted_by_key(|row| row.key) {
             bucket.sort_by_key(|row| row.key);
         }
     }
-    rows
 }
 
 /// The days that rows fall on.
@@ -136,10 +138,10 @@ fn ranks(
         return Ok((batches.iter().map(|batch| vec![0; batch.num_rows()]).collect(), 1));
     };
     let missing = || Error::column(table, first);
-    let is_market =
+    let column =
         batches.first().and_then(|batch| batch.column_by_name(first)).ok_or_else(missing)?;
     let mut texts: BTreeMap<&str, usize> = BTreeMap::new();
-    if *is_market.data_type() == DataType::UInt64 {
+    if *column.data_type() == DataType::UInt64 {
         let mut ranks: HashMap<Number, usize> = HashMap::new();
         let columns = batches.iter().map(|batch| {
             batch.column_by_name(first).and_then(|c| c.as_primitive_opt::<UInt64Type>())
@@ -157,7 +159,6 @@ fn ranks(
         for (market, rank) in &mut ranks {
             *rank = names.get(market).and_then(|name| texts.get(&**name)).copied().unwrap_or(0);
         }
-        // Rows come market by market or in a mix of few: the last one is often the next.
         let rank = |market: &Number| ranks.get(market).copied().unwrap_or_default();
         let found = columns.iter().map(|column| column.values().iter().map(rank).collect());
         return Ok((found.collect(), texts.len().max(1)));

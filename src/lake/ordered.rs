@@ -73,6 +73,6 @@ mod tests {
     fn a_failure_ends_it_and_nobody_waits() {
         let take = |item| if item < 5 { Ok(()) } else { Err(item) };
         assert_eq!(each(1_000_000, 3, |item| item, take), Err(5));
-        assert_eq!(each(0, 3, |item| item, |item| Err(item)), Ok(()));
+        assert_eq!(each(0, 3, |item| item, Err), Ok(()));
     }
 }

@@ -3,20 +3,22 @@
 use std::{
     collections::HashMap,
     fs::File,
-    path::PathBuf,
+    ops::Range,
+    path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
 use duckdb::arrow::{
     array::{Array, ArrayRef, AsArray},
-    compute::concat_batches,
     datatypes::{Int64Type, UInt32Type},
     record_batch::RecordBatch,
 };
 use parquet::{
     arrow::{
         ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{
+            ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelector,
+        },
     },
     file::{metadata::RowGroupMetaData, statistics::Statistics},
 };
@@ -27,7 +29,7 @@ use super::{
     order::{DAY_NS, day_of},
     ordered,
     stored::{self, Stored},
-    write::ROW_GROUP_ROWS,
+    table,
 };
 
 /// Which rows are wanted.
@@ -43,6 +45,9 @@ pub(crate) struct Wanted<'w> {
     pub(crate) times: (i64, i64),
 }
 
+/// Rows that are decoded at once.
+const BATCH_ROWS: usize = 8_192;
+
 /// All of time.
 pub(crate) const ALWAYS: (i64, i64) = (i64::MIN, i64::MAX);
 
@@ -55,8 +60,11 @@ struct Group {
     file: PathBuf,
     footer: ArrowReaderMetadata,
     number: usize,
-    /// Whether they are all of the market that is asked for.
-    pure: bool,
+    rows: usize,
+    /// Whether they may be of several markets.
+    mixed: bool,
+    /// Whether all of them are wanted.
+    whole: bool,
 }
 
 impl Lake {
@@ -80,11 +88,8 @@ impl Lake {
         ordered::each(
             groups.len(),
             threads,
-            |number| groups.get(number).map_or(Ok(None), |group| group.read(table, wanted)),
-            |batch| match batch? {
-                Some(batch) if batch.num_rows() > 0 => take(&batch),
-                _ => Ok(()),
-            },
+            |number| groups.get(number).map_or(Ok(Vec::new()), |group| group.read(table, wanted)),
+            |batches| batches?.iter().try_for_each(&mut take),
         )
     }
 
@@ -103,31 +108,45 @@ impl Lake {
             return Ok(());
         }
         let file = self.folder().join(&part.path);
-        let footer = self.footers.of(part, &file)?;
+        let footer = self.footers.of(table, part, &file)?;
         for (number, group) in footer.metadata().row_groups().iter().enumerate() {
-            let names = wanted.ticker.map_or(Names::Some, |ticker| names(table, group, ticker));
-            if names == Names::None || !overlaps(table, group, from, to) {
+            let names = wanted.ticker.map_or(Names::All, |ticker| names(table, group, ticker));
+            let (first, last) = times(table, group);
+            if names == Names::None || first >= to || last < from {
                 continue;
             }
-            let pure = names == Names::All;
-            groups.push(Group { file: file.clone(), footer: footer.clone(), number, pure });
+            let mixed = names == Names::Some;
+            let inside = from <= first && last < to;
+            groups.push(Group {
+                file: file.clone(),
+                footer: footer.clone(),
+                number,
+                rows: usize::try_from(group.num_rows()).unwrap_or_default(),
+                mixed,
+                whole: wanted.ticker.is_none() || !mixed && inside,
+            });
         }
         Ok(())
     }
 }
 
 impl Footers {
-    fn of(&self, part: &Part, file: &std::path::Path) -> Result<ArrowReaderMetadata, Error> {
+    fn of(&self, table: &Stored, part: &Part, file: &Path) -> Result<ArrowReaderMetadata, Error> {
         let mut footers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(footer) = footers.get(&part.path) {
             return Ok(footer.clone());
         }
         let open = File::open(file).map_err(|e| Error::file("read", file, e))?;
-        let footer = ArrowReaderMetadata::load(&open, ArrowReaderOptions::new())
+        let footer = ArrowReaderMetadata::load(&open, typed(table))
             .map_err(|source| Error::parquet("read", file, source))?;
         footers.insert(part.path.clone(), footer.clone());
         Ok(footer)
     }
+}
+
+/// Reads columns as the types that they were written from, of which files say only a part.
+pub(super) fn typed(table: &Stored) -> ArrowReaderOptions {
+    ArrowReaderOptions::new().with_schema(table::stored(table.columns()))
 }
 
 impl Part {
@@ -141,55 +160,69 @@ impl Part {
 }
 
 impl Group {
-    fn read(&self, table: &Stored, wanted: Wanted<'_>) -> Result<Option<RecordBatch>, Error> {
-        let fail = |source| Error::parquet("read", &self.file, source);
-        let mut columns = wanted.columns.to_vec();
-        if wanted.ticker.is_some() {
-            columns.push(table.time);
-            columns.extend(table.first.filter(|_| !self.pure));
-        }
-        let open = File::open(&self.file).map_err(|e| Error::file("read", &self.file, e))?;
-        let mask = ProjectionMask::columns(self.footer.parquet_schema(), columns);
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(open, self.footer.clone())
-            .with_row_groups(vec![self.number])
-            .with_projection(mask)
-            .with_batch_size(ROW_GROUP_ROWS)
-            .build()
-            .map_err(fail)?;
-        let schema = duckdb::arrow::array::RecordBatchReader::schema(&reader);
-        let batches = reader.collect::<Result<Vec<_>, _>>();
-        let batches = batches.map_err(|e| fail(e.into()))?;
-        let batch = match &*batches {
-            [] => return Ok(None),
-            [batch] => batch.clone(),
-            several => concat_batches(&schema, several)
-                .map_err(|source| Error::Batch { table: table.name, source })?,
+    /// The rows wanted, in batches that stay in a processor's cache.
+    fn read(&self, table: &Stored, wanted: Wanted<'_>) -> Result<Vec<RecordBatch>, Error> {
+        let rows = match wanted.ticker.filter(|_| !self.whole) {
+            None => 0..self.rows,
+            Some(ticker) => self.find(table, ticker, wanted.times)?,
         };
-        let Some(ticker) = wanted.ticker else { return Ok(Some(batch)) };
-        self.cut(table, batch, ticker, wanted.times).map(Some)
+        if rows.is_empty() { Ok(Vec::new()) } else { self.decode(wanted.columns, rows) }
     }
 
     /// The rows of a market and a time, which stand together: rows are sorted by both.
-    fn cut(
+    fn find(
         &self,
         table: &Stored,
-        batch: RecordBatch,
         ticker: &str,
         (from, to): (i64, i64),
-    ) -> Result<RecordBatch, Error> {
-        let (mut start, mut end) = (0, batch.num_rows());
-        if let Some(first) = table.first.filter(|_| !self.pure) {
-            let names = batch.column_by_name(first).ok_or_else(|| Error::column(table, first))?;
-            start = partition(start, end, |row| text_at(names, row) < ticker);
-            end = partition(start, end, |row| text_at(names, row) <= ticker);
+    ) -> Result<Range<usize>, Error> {
+        let first = table.first.filter(|_| self.mixed);
+        let columns: Vec<&str> = first.into_iter().chain([table.time]).collect();
+        let (mut start, mut end) = (0, 0);
+        let mut found = None;
+        for batch in self.decode(&columns, 0..self.rows)? {
+            let rows = batch.num_rows();
+            let (mut low, mut high) = (0, rows);
+            if let Some(first) = first {
+                let names =
+                    batch.column_by_name(first).ok_or_else(|| Error::column(table, first))?;
+                low = partition(low, high, |row| text_at(names, row) < ticker);
+                high = partition(low, high, |row| text_at(names, row) <= ticker);
+            }
+            let times = batch.column_by_name(table.time);
+            let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
+            let times = times.ok_or_else(|| Error::column(table, table.time))?.values();
+            let at = |row: usize| times.get(row).copied().unwrap_or(i64::MAX);
+            low = partition(low, high, |row| at(row) < from);
+            high = partition(low, high, |row| at(row) < to);
+            if low < high {
+                found = Some((found.map_or(start + low, |(first, _)| first), start + high));
+            }
+            start += rows;
+            end = start;
         }
-        let times = batch.column_by_name(table.time);
-        let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
-        let times = times.ok_or_else(|| Error::column(table, table.time))?.values();
-        let at = |row: usize| times.get(row).copied().unwrap_or(i64::MAX);
-        start = partition(start, end, |row| at(row) < from);
-        end = partition(start, end, |row| at(row) < to);
-        Ok(batch.slice(start, end - start))
+        Ok(found.map_or(end..end, |(first, last)| first..last))
+    }
+
+    fn decode(&self, columns: &[&str], rows: Range<usize>) -> Result<Vec<RecordBatch>, Error> {
+        let fail = |source| Error::parquet("read", &self.file, source);
+        let open = File::open(&self.file).map_err(|e| Error::file("read", &self.file, e))?;
+        let mask = ProjectionMask::columns(self.footer.parquet_schema(), columns.iter().copied());
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(open, self.footer.clone())
+                .with_row_groups(vec![self.number])
+                .with_projection(mask)
+                .with_batch_size(BATCH_ROWS);
+        if rows != (0..self.rows) {
+            let selection = vec![
+                RowSelector::skip(rows.start),
+                RowSelector::select(rows.len()),
+                RowSelector::skip(self.rows.saturating_sub(rows.end)),
+            ];
+            reader = reader.with_row_selection(selection.into());
+        }
+        let batches = reader.build().map_err(fail)?.collect::<Result<Vec<_>, _>>();
+        batches.map_err(|e| fail(e.into()))
     }
 }
 
@@ -241,14 +274,14 @@ fn names(table: &Stored, group: &RowGroupMetaData, ticker: &str) -> Names {
     if exact && min == max { Names::All } else { Names::Some }
 }
 
-fn overlaps(table: &Stored, group: &RowGroupMetaData, from: i64, to: i64) -> bool {
-    match statistics(table, group, table.time) {
-        Some(Statistics::Int64(times)) => {
-            times.min_opt().is_none_or(|min| *min < to)
-                && times.max_opt().is_none_or(|max| *max >= from)
-        }
-        _ => true,
+/// The first and last time of a row group; all of time where it does not say.
+fn times(table: &Stored, group: &RowGroupMetaData) -> (i64, i64) {
+    let (mut first, mut last) = ALWAYS;
+    if let Some(Statistics::Int64(times)) = statistics(table, group, table.time) {
+        first = times.min_opt().copied().unwrap_or(first);
+        last = times.max_opt().copied().unwrap_or(last);
     }
+    (first, last)
 }
 
 fn statistics<'g>(

@@ -16,6 +16,7 @@ use super::{
     ids::{Number, session_of},
     manifest::{Part, Session},
     order::{self, Names},
+    read::typed,
     stored::Stored,
     table,
     write::{self, ROW_GROUP_ROWS},
@@ -54,7 +55,7 @@ impl Gathered {
     fn read(&mut self, table: &Stored, file: &Path, without: Without<'_>) -> Result<(), Error> {
         let fail = |source| Error::parquet("read", file, source);
         let open = File::open(file).map_err(|e| Error::file("read", file, e))?;
-        let reader = ParquetRecordBatchReaderBuilder::try_new(open)
+        let reader = ParquetRecordBatchReaderBuilder::try_new_with_options(open, typed(table))
             .and_then(|reader| reader.with_batch_size(ROW_GROUP_ROWS).build())
             .map_err(fail)?;
         for batch in reader {

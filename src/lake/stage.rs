@@ -12,8 +12,8 @@ use super::{
     write,
 };
 
-/// Rows that are gathered before they are stored: some 300 MB.
-const ROWS_MAX: usize = 4_000_000;
+/// Rows that are gathered before they are stored: some 200 MB, and half of that to sort them.
+const ROWS_MAX: usize = 2_000_000;
 
 /// Gathered rows, and the files that they went to.
 pub(super) struct Stage<'f> {

@@ -31,9 +31,9 @@ const EXPANSION: u64 = 18;
 /// So many small files of one table and day become one.
 const PARTS_MAX: usize = 8;
 /// A file of so many rows is not small.
-const LARGE_ROWS: u64 = 2_000_000;
+const LARGE_ROWS: u64 = 1_000_000;
 /// The most rows of several files that become one: they are in memory at once.
-const MERGED_ROWS_MAX: u64 = 4_000_000;
+const MERGED_ROWS_MAX: u64 = 2_000_000;
 /// How long a file that newer readers do not need is kept for older ones.
 const GARBAGE_NS: i64 = 3_600_000_000_000;
 const LOCK: &str = "lock";

@@ -17,7 +17,9 @@ use duckdb::arrow::{
 use parquet::{
     arrow::{
         ArrowWriter,
-        arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves},
+        arrow_writer::{
+            ArrowColumnChunk, ArrowRowGroupWriterFactory, ArrowWriterOptions, compute_leaves,
+        },
     },
     basic::{Compression, Encoding, ZstdLevel},
     errors::ParquetError,
@@ -38,6 +40,8 @@ use super::{
 
 /// Rows in a row group: few enough that a question about one market reads little beside it.
 pub(super) const ROW_GROUP_ROWS: usize = 61_440;
+/// And in one of whole books, of which mostly one is wanted.
+const BOOK_ROWS: usize = 8_192;
 const BUFFER_BYTES: usize = 1 << 20;
 
 /// Writes gathered rows, in this order, to a new file under a path within the lake.
@@ -79,9 +83,13 @@ fn fill<W: Write + Send>(
     threads: usize,
 ) -> Result<W, ParquetError> {
     let schema = table::stored(table.columns());
-    let writer = ArrowWriter::try_new(sink, schema, Some(properties(table)))?;
+    // Arrow's own types, such as dictionaries and short decimals, are not every reader's.
+    let options =
+        ArrowWriterOptions::new().with_properties(properties(table)).with_skip_arrow_metadata(true);
+    let writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
     let (mut writer, factory) = writer.into_serialized_writer()?;
-    let groups: Vec<&[Place]> = rows.chunks(ROW_GROUP_ROWS).collect();
+    let group_rows = if table.name == "checkpoint" { BOOK_ROWS } else { ROW_GROUP_ROWS };
+    let groups: Vec<&[Place]> = rows.chunks(group_rows).collect();
     let encode = |number| {
         let rows = groups.get(number).copied().unwrap_or_default();
         encode(table.columns(), batches, rows, names, (&factory, number))

@@ -261,3 +261,155 @@ fn several_at_once_digest_it_once_and_see_the_same() {
         assert_eq!(output.stdout, outputs[0].stdout);
     }
 }
+
+/// A second recorder's session, of markets that the first does not have.
+fn other_session(name: &str, start: i64) -> String {
+    let mut tape = Tape::session(name).connected(start, 1);
+    for n in 1..6 {
+        let market = format!("KXZ-26-{name}-{n}");
+        tape = tape.frame(start + 1, 1, snapshot(2, n, &market, &[("0.4500", "9.00")], &[]));
+    }
+    tape.text().to_owned()
+}
+
+#[test]
+fn sessions_that_come_one_after_another_are_what_they_are_at_once() {
+    let [once, often] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let mut expected = Vec::new();
+    for n in 0..20 {
+        let name = format!("2026-05-11/20260511T0533{n:02}Z-{n:012x}-0000.jsonl");
+        let text = other_session(&format!("s{n}"), n * 7);
+        write(&once.path().join(&name), &text);
+        write(&often.path().join(&name), &text);
+        expected = answers(often.path());
+    }
+    same(&expected, &answers(once.path()));
+    for table in ["book_event", "span", "presence"] {
+        let manifest = fs::read_to_string(lake(often.path()).join("manifest.json")).unwrap();
+        let parts = manifest.matches(&format!("\"{table}/")).count();
+        let garbage = manifest.split("\"garbage\"").nth(1).unwrap();
+        let parts = parts - garbage.matches(&format!("\"{table}/")).count();
+        assert!((1..8).contains(&parts), "{table} has {parts} files");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_lake_removes_no_file_that_is_not_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    // A folder with files of somebody, some of them named as ours, reached through a link, too.
+    let kept = ["notes.txt", "part-1.parquet", "trade/mine.parquet", "sub/part-00000001.parquet"];
+    for name in kept {
+        write(&elsewhere.path().join(name), "x");
+    }
+    let linked = tempfile::tempdir().unwrap();
+    write(&linked.path().join("part-00000007.parquet"), "x");
+    std::os::unix::fs::symlink(linked.path(), elsewhere.path().join("ticker")).unwrap();
+    write(&elsewhere.path().join("quote/part-00000009.parquet"), "left by a crash");
+    for _ in 0..2 {
+        let analyzer = Analyzer::new().unwrap();
+        analyzer.load(folder.path(), Some(elsewhere.path()), &|_, _| {}).unwrap();
+        write(&folder.path().join(SEGMENT), "{}\n");
+    }
+    for name in kept {
+        assert!(elsewhere.path().join(name).exists(), "{name}");
+    }
+    assert!(linked.path().join("part-00000007.parquet").exists());
+    assert!(!elsewhere.path().join("quote/part-00000009.parquet").exists());
+}
+
+#[test]
+fn a_lake_that_was_built_anew_owns_no_garbage() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.jsonl");
+    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    for text in [frame(1) + &frame(2), frame(3), frame(4)] {
+        fs::write(&other, text).unwrap();
+        Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    }
+    let manifest = fs::read(lake(folder.path()).join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let paths = |name: &str, key: &str| {
+        let of = |entry: &serde_json::Value| entry[key].as_str().unwrap().to_owned();
+        manifest[name].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+    };
+    let parts = paths("parts", "path");
+    let garbage = manifest["garbage"].as_array().unwrap();
+    let garbage: Vec<_> = garbage.iter().map(|entry| entry[0].as_str().unwrap()).collect();
+    assert!(garbage.len() > 6 && parts.len() > 3, "{manifest}");
+    assert!(parts.iter().all(|part| !garbage.contains(&&**part)), "{manifest}");
+}
+
+#[test]
+fn a_larger_recording_in_the_place_of_another_is_read_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.jsonl");
+    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    fs::write(&other, frame(1) + &frame(2)).unwrap();
+    Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    // It grows: only what is new is read.
+    fs::write(&other, frame(1) + &frame(2) + &frame(3)).unwrap();
+    let analyzer = Analyzer::new().unwrap();
+    assert_eq!(analyzer.load_logs(folder.path()).unwrap().total().lines, 1);
+    // It is longer, and another one.
+    fs::write(&other, (4..9).map(frame).collect::<String>()).unwrap();
+    let analyzer = Analyzer::new().unwrap();
+    assert_eq!(analyzer.load_logs(folder.path()).unwrap().total().lines, 5);
+    assert_eq!(analyzer.reconstruct_book(A).unwrap().seq, 8);
+    let first = analyzer.query("SELECT min(seq)::VARCHAR FROM book_events").unwrap();
+    assert!(format!("{first:?}").contains("\"4\""), "{first:?}");
+}
+
+#[test]
+fn what_was_known_where_a_session_goes_on_may_be_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let lines = lines();
+    write(&folder.path().join(SEGMENT), &(lines[..10].join("\n") + "\n"));
+    answers(folder.path());
+    for state in files(&lake(folder.path()).join("state")) {
+        fs::write(state, "rubbish").unwrap();
+    }
+    write(&folder.path().join(SEGMENT), &(lines[10..].join("\n") + "\n"));
+    let found = answers(folder.path());
+    let once = tempfile::tempdir().unwrap();
+    write(&once.path().join(SEGMENT), &(lines.join("\n") + "\n"));
+    same(&found, &answers(once.path()));
+}
+
+#[test]
+fn damage_of_a_recording_is_told_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = lines().join("\n") + "\n";
+    let mut compressed = zstd::encode_all(text.as_bytes(), 3).unwrap();
+    compressed.truncate(compressed.len() - 20);
+    let path = folder.path().join(SEGMENT).with_extension("jsonl.zst");
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, compressed).unwrap();
+    let load = || Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    let first = load();
+    assert!(first.segments[0].damage.is_some() && first.damaged.is_empty());
+    let later = load();
+    assert!(later.segments.is_empty());
+    assert_eq!(later.damaged.len(), 1);
+    assert_eq!(later.damaged[0].0, path);
+    // The whole file comes back.
+    fs::write(&path, zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
+    assert!(load().damaged.is_empty());
+}
+
+/// Nobody waits for a digestion that cannot store what it reads.
+#[test]
+fn a_lake_that_cannot_be_written_is_an_error_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    for n in 0..40 {
+        write(&folder.path().join(format!("other-{n}.jsonl")), &(lines().join("\n") + "\n"));
+    }
+    write(&lake(folder.path()).join("book_event"), "a file in the folder's place");
+    let analyzer = Analyzer::new().unwrap();
+    let error = analyzer.load_logs(folder.path()).unwrap_err();
+    assert!(format!("{:?}", std::error::Error::source(&error)).contains("book_event"), "{error:?}");
+    fs::remove_file(lake(folder.path()).join("book_event")).unwrap();
+    analyzer.load_logs(folder.path()).unwrap();
+}

@@ -52,7 +52,8 @@ WITH asked AS (
     FROM lake.trade t
     WHERE t.ticker = wanted
     QUALIFY t.trade_id IS NULL
-         OR row_number() OVER (PARTITION BY t.trade_id ORDER BY t.at_ns, t.stream, t.seq) = 1
+         OR t.stream = first_value(t.stream)
+                OVER (PARTITION BY t.trade_id ORDER BY t.at_ns, t.stream, t.seq)
 )
 SELECT make_timestamp_ns(at_ns // every_ns * every_ns) AS bar,
        sum(price::DECIMAL(38, 4) * size) FILTER (NOT is_block)::DOUBLE

@@ -17,7 +17,8 @@ SELECT make_timestamp_ns(at_ns + recv_off_ns) AS ts_recv, make_timestamp_ns(even
        is_block, make_timestamp_ns(at_ns) AS ts
 FROM lake.trade JOIN lake.stream USING (stream)
 QUALIFY trade_id IS NULL
-     OR row_number() OVER (PARTITION BY ticker, trade_id ORDER BY at_ns, stream, seq) = 1;
+     OR stream = first_value(stream)
+            OVER (PARTITION BY ticker, trade_id ORDER BY at_ns, stream, seq);
 
 -- One row is one level change: a delta, or one level of a snapshot. NO prices are in no-leg
 -- dollars. A snapshot of an empty book is one row without side, price and size.

@@ -47,6 +47,9 @@ pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure>
             output::warn(common, &format!("read up to its damage: {damage}"));
         }
     }
+    for (path, damage) in &report.damaged {
+        output::warn(common, &format!("was read up to its damage: {}: {damage}", path.display()));
+    }
     for path in &report.foreign {
         output::warn(common, &format!("not read, unreadable or no recording: {}", path.display()));
     }
