@@ -65,7 +65,6 @@ const READING: &[&str] = &[
     "pragma_table_info",
     "pragma_user_agent",
     "pragma_version",
-    "query_table",
     "range",
     "read_blob",
     "read_csv",

@@ -63,7 +63,7 @@ fn bytes(text: &str) -> Result<u64, String> {
         "" => 0,
         digits => digits.get(..1).and_then(|digit| digit.parse().ok()).ok_or_else(expected)?,
     };
-    let bytes = whole.checked_mul(*scale).and_then(|bytes| bytes.checked_add(scale / 10 * tenths));
+    let bytes = whole.checked_mul(*scale).and_then(|bytes| bytes.checked_add(scale * tenths / 10));
     match bytes {
         Some(bytes) if bytes < MEMORY_BYTES_MIN => Err("less than 64MB is too little".into()),
         Some(bytes) => Ok(bytes),
@@ -79,7 +79,7 @@ mod tests {
     fn sizes_are_read_as_people_write_them() {
         let sizes = [
             ("4GB", 4_000_000_000),
-            ("1.5 GiB", 1_610_612_730),
+            ("1.5 GiB", 1_610_612_736),
             ("512m", 512_000_000),
             ("64000000b", 64_000_000),
         ];

@@ -247,8 +247,8 @@ fn times_without_a_zone_are_utc_and_globs_are_several_markets() {
         .file("a.jsonl");
     let range = ["--from", "2026-05-11 05:33:22", "--to", "2026-05-11T05:33:24"];
     let spread = kalshi(&tape, &[&["analyze", "spread", "kxa-*"][..], &range].concat());
-    // Exact: no 2.0000000000000004.
-    let line = |ticker| format!("{ticker},,2.0,2.0,2.0,2.0,2.0,");
+    // Exact cents.
+    let line = |ticker| format!("{ticker},,2.0,2.0,2.0,2.00,2.00,");
     let text = out(&spread);
     assert!(text.contains(&line(A)) && text.contains(&line(B)), "{text} {}", err(&spread));
     assert_eq!((text.lines().count(), err(&spread).as_str()), (3, ""));

@@ -110,10 +110,16 @@ fn the_page_has_the_columns_of_each_view() {
     }
     let tape = tape();
     let analyzer = load(&tape);
-    let macros = listed.remove("book_at").unwrap();
-    let described = "SELECT column_name, column_type FROM";
-    let found = ask(&analyzer, &format!("{described} (DESCRIBE FROM book_at('', now()))"));
-    assert_eq!(found, macros.iter().map(|column| column[..2].to_vec()).collect::<Vec<_>>());
+    for (name, arguments) in [
+        ("book_at", "'', now()"),
+        ("spread_bars", "'', NULL, NULL, NULL"),
+        ("vwap_bars", "'', NULL, NULL, NULL"),
+    ] {
+        let columns = listed.remove(name).unwrap();
+        let sql = "SELECT column_name, column_type FROM";
+        let found = ask(&analyzer, &format!("{sql} (DESCRIBE FROM {name}({arguments}))"));
+        assert_eq!(found, columns.iter().map(|c| c[..2].to_vec()).collect::<Vec<_>>(), "{name}");
+    }
     for (view, columns) in &listed {
         let found = ask(
             &analyzer,
