@@ -41,6 +41,23 @@ pub enum Error {
     },
 }
 
+/// Levels near the best price that are looked through one by one.
+const NEAR: usize = 8;
+
+/// Where a price is in a ladder, or belongs. Best last: changes are mostly near the best price, so
+/// little is looked through and little is moved.
+#[inline]
+fn place(ladder: &[Level], price: Price) -> Result<usize, usize> {
+    let far = ladder.len().saturating_sub(NEAR);
+    for (back, level) in ladder.iter().rev().take(NEAR).enumerate() {
+        if level.0 <= price {
+            let at = ladder.len() - 1 - back;
+            return if level.0 == price { Ok(at) } else { Err(at + 1) };
+        }
+    }
+    ladder.get(..far).unwrap_or_default().binary_search_by_key(&price, |level| level.0)
+}
+
 impl Book {
     /// An empty book.
     #[must_use]
@@ -76,8 +93,7 @@ impl Book {
             Side::Yes => &mut self.yes,
             Side::No => &mut self.no,
         };
-        // Best last: changes are near the best price, so little is moved.
-        match ladder.binary_search_by_key(&price, |&(price, _)| price) {
+        match place(ladder, price) {
             Ok(at) => {
                 let Some((_, size)) = ladder.get_mut(at) else { return Ok(()) };
                 let after = size.checked_add(change).ok_or(Error::Overflow { side, price })?;

@@ -36,6 +36,15 @@ impl<Sum: Default> Bars<Sum> {
         self.sum(self.number(at_ns))
     }
 
+    /// Adds other bars of the same length, which come after these or among them.
+    pub(super) fn join(&mut self, others: Self, mut add: impl FnMut(&mut Sum, Sum)) {
+        for (number, other) in others.sums {
+            if let Some(sum) = self.sum(number) {
+                add(sum, other);
+            }
+        }
+    }
+
     /// Each bar's start, if there are several, and its sum.
     pub(super) fn into_rows(self) -> impl Iterator<Item = (Option<i64>, Sum)> {
         let every = self.every_ns;
@@ -51,6 +60,7 @@ impl<Sum: Default> Bars<Sum> {
         self.every_ns.map(|every| number.saturating_mul(every))
     }
 
+    #[inline]
     fn sum(&mut self, number: i64) -> Option<&mut Sum> {
         if self.sums.get(self.last).is_none_or(|(last, _)| *last != number) {
             self.last = match self.sums.binary_search_by_key(&number, |(number, _)| *number) {
@@ -73,7 +83,7 @@ pub(super) fn seconds(ns: i64) -> f64 {
 
 /// The mean of what was summed up exactly, over its weight.
 #[expect(clippy::cast_precision_loss, reason = "a statistic: rounded once, from the exact sum")]
-pub(super) fn mean(sum: i128, weight: i64) -> Option<f64> {
+pub(super) fn mean(sum: i128, weight: i128) -> Option<f64> {
     (weight > 0).then(|| sum as f64 / weight as f64)
 }
 

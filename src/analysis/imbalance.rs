@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::{
     Error, Nanos, Range,
     bars::{Bars, seconds},
-    market::Market,
+    market::{Market, Piece},
     replay::Replay,
 };
 use crate::book::Book;
@@ -29,6 +29,11 @@ pub struct ImbalanceBar {
     pub last: Option<f64>,
 }
 
+/// The time asked for is cut into so many stretches, whose books are rebuilt at once, unless they
+/// would be shorter than this.
+const STRETCHES: i64 = 6;
+const STRETCH_NS_MIN: i64 = 600_000_000_000;
+
 #[derive(Default)]
 struct Sum {
     ns: i64,
@@ -43,21 +48,42 @@ pub(super) fn imbalance(
     depth: usize,
 ) -> Result<Vec<ImbalanceBar>, Error> {
     let mut bars = Bars::<Sum>::new(every_ns);
-    for piece in market.live() {
-        let from_ns = piece.from_ns.max(range.start());
-        let to_ns = piece.to_ns.min(range.end());
-        if from_ns >= to_ns {
-            continue;
+    let live = market.live();
+    let cut = |piece: &Piece<'_>| (piece.from_ns.max(range.start()), piece.to_ns.min(range.end()));
+    let known_ns = live
+        .iter()
+        .map(cut)
+        .fold(0_i64, |known, (from, to)| known.saturating_add(to.saturating_sub(from).max(0)));
+    let stretch_ns = (known_ns / STRETCHES).max(STRETCH_NS_MIN);
+    let mut stretches: Vec<(&Piece<'_>, i64, i64)> = Vec::new();
+    for piece in &live {
+        let (mut from_ns, to_ns) = cut(piece);
+        while from_ns < to_ns {
+            let until_ns = from_ns.saturating_add(stretch_ns).min(to_ns);
+            stretches.push((piece, from_ns, until_ns));
+            from_ns = until_ns;
         }
-        Replay::of(market, piece.span).walk(from_ns, to_ns, |book, since_ns, until_ns| {
+    }
+    let sum = |number: usize| {
+        let mut bars = Bars::<Sum>::new(every_ns);
+        let Some((piece, from_ns, to_ns)) = stretches.get(number) else { return Ok(bars) };
+        Replay::of(market, piece.span).walk(*from_ns, *to_ns, |book, since_ns, until_ns| {
             let Some(value) = of(book, depth) else { return };
             bars.share(since_ns, until_ns, |sum, ns| {
-                sum.ns += ns;
+                sum.ns = sum.ns.saturating_add(ns);
                 sum.weighted += value * seconds(ns);
                 sum.last = Some(value);
             });
         })?;
-    }
+        Ok(bars)
+    };
+    market.each(stretches.len(), sum, |others| {
+        bars.join(others, |sum, other| {
+            sum.ns = sum.ns.saturating_add(other.ns);
+            sum.weighted += other.weighted;
+            sum.last = other.last.or(sum.last);
+        });
+    })?;
     let bars = bars.into_rows().map(|(bar, sum)| ImbalanceBar {
         ticker: market.ticker.clone(),
         bar: bar.map(Nanos),

@@ -8,7 +8,7 @@ use std::{
 use duckdb::arrow::{array::AsArray, record_batch::RecordBatch};
 
 use super::{Error, rows};
-use crate::lake::{ALWAYS, Lakes, Wanted};
+use crate::lake::{ALWAYS, Lakes, Wanted, ordered};
 
 /// Numbers of a lake are below this, and those of the next one are above it.
 const NUMBERS_BITS: usize = 52;
@@ -206,6 +206,34 @@ impl<'l> Market<'l> {
             lake.scan(wanted, self.threads, |batch| take(place, batch))?;
         }
         Ok(())
+    }
+
+    /// Sums rows of this market up with several threads; see `Lake::sum`. `add` also gets the lake's
+    /// place.
+    pub(super) fn sum<Sum: Default + Send>(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+        times: (i64, i64),
+        add: impl Fn(&mut Sum, usize, &RecordBatch) -> Result<(), Error> + Sync,
+        mut join: impl FnMut(Sum),
+    ) -> Result<(), Error> {
+        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times };
+        for (place, lake) in self.lakes.iter().enumerate() {
+            let add = |sum: &mut Sum, batch: &RecordBatch| add(sum, place, batch);
+            lake.sum(wanted, self.threads, add, &mut join)?;
+        }
+        Ok(())
+    }
+
+    /// Makes so many items with several threads, and gives them to `take` in their order.
+    pub(super) fn each<Item: Send>(
+        &self,
+        count: usize,
+        make: impl Fn(usize) -> Result<Item, Error> + Sync,
+        mut take: impl FnMut(Item),
+    ) -> Result<(), Error> {
+        ordered::each(count, self.threads, make, |item| item.map(&mut take))
     }
 
     /// The first and last time at which anything of it was recorded.

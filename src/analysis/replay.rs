@@ -1,6 +1,10 @@
 //! Stored book rows back into books.
 
-use duckdb::arrow::record_batch::RecordBatch;
+use duckdb::arrow::{
+    array::{Int64Array, PrimitiveArray},
+    datatypes::{Decimal32Type, Decimal64Type},
+    record_batch::RecordBatch,
+};
 
 use super::{
     Error,
@@ -12,6 +16,11 @@ use crate::protocol::{Price, Size};
 
 /// A whole book is looked for in so much time before an instant, and if there is none, in more.
 const LOOKS_BACK_NS: [i64; 4] = [300_000_000_000, 3_600_000_000_000, 86_400_000_000_000, i64::MAX];
+
+/// The columns of levels, without and with those that tell all of their frames.
+const LEVELS: &[&str] = &["stream", "seq", "side", "price", "size", "at_ns"];
+const MARKED: &[&str] =
+    &["stream", "seq", "side", "price", "size", "at_ns", "recv_off_ns", "event_us", "event_sub_ns"];
 
 /// A frame of a book stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,22 +88,11 @@ impl<'m> Replay<'m> {
 
     /// The newest whole book up to an instant; an empty one, if there is none.
     fn checkpoint(self, until_ns: i64) -> Result<Standing, Error> {
-        let columns = &[
-            "stream",
-            "seq",
-            "side",
-            "price",
-            "size",
-            "at_ns",
-            "recv_off_ns",
-            "event_us",
-            "event_sub_ns",
-        ];
         for back_ns in LOOKS_BACK_NS {
             let from_ns = until_ns.saturating_sub(back_ns).max(self.span.from_ns);
             let mut standing = Standing::default();
             let times = (from_ns, until_ns.saturating_add(1));
-            self.market.scan("checkpoint", columns, times, |place, batch| {
+            self.market.scan("checkpoint", MARKED, times, |place, batch| {
                 let levels = Levels::of(self, place, batch, true)?;
                 for row in levels.rows() {
                     let newest = standing.last.map_or(i64::MIN, |last| last.seq);
@@ -124,36 +122,27 @@ impl<'m> Replay<'m> {
         whole_marks: bool,
         mut each: impl FnMut(&Book, i64, i64),
     ) -> Result<(), Error> {
-        let all = &[
-            "stream",
-            "seq",
-            "side",
-            "price",
-            "size",
-            "at_ns",
-            "recv_off_ns",
-            "event_us",
-            "event_sub_ns",
-        ];
-        let columns = if whole_marks { &all[..] } else { all.get(..6).unwrap_or_default() };
+        let columns = if whole_marks { MARKED } else { LEVELS };
         let start_seq = standing.last.map_or(i64::MIN, |last| last.seq);
         let times = (from_ns, until_ns.saturating_add(1));
         self.market.scan("book_event", columns, times, |place, batch| {
             let levels = Levels::of(self, place, batch, whole_marks)?;
+            let mut last = standing.last.map(|last| (last.seq, last.at_ns));
+            let mut last_row = None;
             for row in levels.rows() {
-                let seq = levels.seq(row);
+                let (seq, at_ns) = (levels.seq(row), levels.at_ns(row));
                 if seq <= start_seq {
                     continue;
                 }
-                if standing.last.is_none_or(|last| last.seq != seq) {
-                    let mark = levels.mark(row);
-                    if let Some(last) = standing.last {
-                        each(&standing.book, last.at_ns, mark.at_ns);
-                    }
-                    standing.last = Some(mark);
+                match last {
+                    Some((last_seq, _)) if last_seq == seq => {}
+                    Some((_, since_ns)) => each(&standing.book, since_ns, at_ns),
+                    None => {}
                 }
+                (last, last_row) = (Some((seq, at_ns)), Some(row));
                 levels.apply(row, &mut standing.book)?;
             }
+            standing.last = last_row.map(|row| levels.mark(row)).or(standing.last);
             Ok(())
         })
     }
@@ -167,10 +156,10 @@ struct Levels<'b> {
     seqs: &'b [i64],
     times: &'b [i64],
     sides: Sides<'b>,
-    prices: &'b duckdb::arrow::array::PrimitiveArray<duckdb::arrow::datatypes::Decimal32Type>,
-    sizes: &'b duckdb::arrow::array::PrimitiveArray<duckdb::arrow::datatypes::Decimal64Type>,
+    prices: &'b PrimitiveArray<Decimal32Type>,
+    sizes: &'b PrimitiveArray<Decimal64Type>,
     /// The receive time less the other, and the two parts of the event time, if they are read.
-    marks: Option<[&'b duckdb::arrow::array::Int64Array; 3]>,
+    marks: Option<[&'b Int64Array; 3]>,
 }
 
 impl<'b> Levels<'b> {
@@ -213,8 +202,12 @@ impl<'b> Levels<'b> {
         self.seqs.get(row).copied().unwrap_or_default()
     }
 
+    fn at_ns(&self, row: usize) -> i64 {
+        self.times.get(row).copied().unwrap_or_default()
+    }
+
     fn mark(&self, row: usize) -> Mark {
-        let at_ns = self.times.get(row).copied().unwrap_or_default();
+        let at_ns = self.at_ns(row);
         let [recv_off, event_us, rest] =
             self.marks.map_or([None; 3], |marks| marks.map(|column| rows::get(column, row)));
         Mark {

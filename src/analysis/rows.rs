@@ -75,12 +75,14 @@ impl<'b> Sides<'b> {
         Ok(Self { column, words: words.iter().map(|word| Side::parse(word?)).collect() })
     }
 
+    #[inline]
     pub(super) fn get(&self, row: usize) -> Option<Side> {
         self.column.key(row).and_then(|key| self.words.get(key).copied().flatten())
     }
 }
 
 /// A value that may be absent.
+#[inline]
 pub(super) fn get<T: ArrowPrimitiveType>(
     column: &PrimitiveArray<T>,
     row: usize,

@@ -1,7 +1,8 @@
 //! How far apart the best bid and ask are.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use duckdb::arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     replay::Replay,
     rows,
 };
+use crate::book::Level;
 
 /// The quoted spread in a bar, in YES cents: ask less bid, averaged over time. It is below zero
 /// while a book is crossed, as it is for moments inside a burst of changes.
@@ -36,6 +38,9 @@ pub struct SpreadBar {
     pub quotes: i64,
 }
 
+/// Bid and ask, in ten-thousandths of a dollar.
+type Quote = (Option<i32>, Option<i32>);
+
 #[derive(Default)]
 struct Sum {
     live_ns: i64,
@@ -50,21 +55,44 @@ struct Sum {
     quotes: i64,
 }
 
+/// What some rows come to.
+#[derive(Default)]
+struct Part {
+    /// Made when the length of the bars is known.
+    bars: Option<Bars<Sum>>,
+    /// Spans, and when a quote of them came; the first one of each is among them.
+    firsts: Vec<(u64, i64)>,
+}
+
 impl Sum {
+    fn join(&mut self, other: Self) {
+        let least = |a: Option<i32>, b: Option<i32>| a.into_iter().chain(b).min();
+        let most = |a: Option<i32>, b: Option<i32>| a.into_iter().chain(b).max();
+        self.live_ns = self.live_ns.saturating_add(other.live_ns);
+        self.two_sided_ns = self.two_sided_ns.saturating_add(other.two_sided_ns);
+        self.spread_ns += other.spread_ns;
+        self.relative_ns += other.relative_ns;
+        self.relative_weight_ns = self.relative_weight_ns.saturating_add(other.relative_weight_ns);
+        self.narrowest = least(self.narrowest, other.narrowest);
+        self.widest = most(self.widest, other.widest);
+        self.quotes += other.quotes;
+    }
+
+    #[inline]
     #[expect(clippy::cast_precision_loss, reason = "a statistic")]
-    fn add(&mut self, (bid, ask): (Option<i32>, Option<i32>), ns: i64) {
-        self.live_ns += ns;
+    fn add(&mut self, (bid, ask): Quote, ns: i64) {
+        self.live_ns = self.live_ns.saturating_add(ns);
         self.quotes += 1;
         let (Some(bid), Some(ask)) = (bid, ask) else { return };
         let spread = ask - bid;
-        self.two_sided_ns += ns;
+        self.two_sided_ns = self.two_sided_ns.saturating_add(ns);
         self.spread_ns += i128::from(spread) * i128::from(ns);
         self.narrowest = Some(self.narrowest.map_or(spread, |least| least.min(spread)));
         self.widest = Some(self.widest.map_or(spread, |most| most.max(spread)));
         let double_mid = ask + bid;
         if double_mid > 0 {
             self.relative_ns += f64::from(2 * spread) / f64::from(double_mid) * ns as f64;
-            self.relative_weight_ns += ns;
+            self.relative_weight_ns = self.relative_weight_ns.saturating_add(ns);
         }
     }
 }
@@ -84,50 +112,58 @@ pub(super) fn spread(
         by_span.entry(piece.span.span).or_default().push(times);
     }
     let mut bars = Bars::<Sum>::new(every_ns);
-    // A quote that stands at the start was made before it, nobody knows when: the book tells it.
-    let first = pieces.first().filter(|piece| piece.span.from_ns < from_ns);
-    let standing = first
-        .map(|piece| Ok::<_, Error>((*piece, Replay::of(market, piece.span).book(from_ns - 1)?)))
-        .transpose()?;
-    let standing_span = standing.as_ref().map(|(piece, _)| piece.span.span);
-    let mut standing_until = i64::MAX;
-
+    // Quotes that stand at the start were made before it, nobody knows when: the books tell them.
+    let mut standing: BTreeMap<u64, (Quote, i64)> = BTreeMap::new();
+    for span in pieces.iter().map(|piece| piece.span).filter(|span| span.from_ns < from_ns) {
+        if !standing.contains_key(&span.span) {
+            let book = Replay::of(market, span).book(from_ns - 1)?.book;
+            let units = |level: Option<Level>| level.map(|level| i32::from(level.0.units()));
+            let quote = (units(book.yes_bid()), units(book.yes_ask()));
+            standing.insert(span.span, (quote, i64::MAX));
+        }
+    }
     let columns = &["at_ns", "stood_ns", "span", "bid", "ask"];
-    let mut last: (u64, &[(i64, i64)]) = (u64::MAX, &[]);
-    market.scan("quote", columns, (from_ns, to_ns), |place, batch| {
+    let add = |part: &mut Part, place, batch: &RecordBatch| {
         let (at, stood) = (rows::times(batch, "at_ns")?, rows::times(batch, "stood_ns")?);
         let (bids, asks) = (rows::prices(batch, "bid")?, rows::prices(batch, "ask")?);
-        let spans = rows::ids(batch, "span")?;
-        for (row, ((span, at), stood)) in spans.iter().zip(at).zip(stood).enumerate() {
-            let span = above(place, *span);
-            if last.0 != span {
-                last = (span, by_span.get(&span).map_or(&[], Vec::as_slice));
-            }
-            if standing_span == Some(span) {
-                standing_until = standing_until.min(*at);
+        let bars = part.bars.get_or_insert_with(|| Bars::new(every_ns));
+        let mut last: (u64, &[(i64, i64)]) = (u64::MAX, &[]);
+        let times = at.iter().zip(stood);
+        for (row, (span, (at, stood))) in rows::ids(batch, "span")?.iter().zip(times).enumerate() {
+            if last.0 != *span {
+                let live = by_span.get(&above(place, *span)).map_or(&[][..], Vec::as_slice);
+                last = (*span, live);
+                part.firsts.push((above(place, *span), *at));
             }
             let quote = (rows::get(bids, row), rows::get(asks, row));
             for (live_from, live_to) in last.1 {
-                let (from, to) = ((*at).max(*live_from), (at + stood).min(*live_to));
+                let (from, to) = ((*at).max(*live_from), at.saturating_add(*stood).min(*live_to));
                 bars.share(from, to, |sum, ns| sum.add(quote, ns));
             }
         }
         Ok(())
+    };
+    market.sum("quote", columns, (from_ns, to_ns), add, |part: Part| {
+        if let Some(others) = part.bars {
+            bars.join(others, Sum::join);
+        }
+        for (span, first_ns) in part.firsts {
+            if let Some((_, until_ns)) = standing.get_mut(&span) {
+                *until_ns = first_ns.min(*until_ns);
+            }
+        }
     })?;
-    if let Some((piece, standing)) = standing {
-        let quote = (
-            standing.book.yes_bid().map(|level| i32::from(level.0.units())),
-            standing.book.yes_ask().map(|level| i32::from(level.0.units())),
-        );
-        let to = standing_until.min(piece.to_ns).min(to_ns);
-        bars.share(piece.from_ns.max(from_ns), to, |sum, ns| sum.add(quote, ns));
+    for (span, (quote, until_ns)) in standing {
+        for (live_from, live_to) in by_span.get(&span).map_or(&[][..], Vec::as_slice) {
+            bars.share(*live_from, until_ns.min(*live_to), |sum, ns| sum.add(quote, ns));
+        }
     }
     let bar = |(bar, sum): (Option<i64>, Sum)| SpreadBar {
         ticker: market.ticker.clone(),
         bar: bar.map(Nanos),
         live_s: seconds(sum.live_ns),
         two_sided_s: seconds(sum.two_sided_ns),
-        mean_cents: mean(sum.spread_ns, sum.two_sided_ns).map(|units| units / 100.0),
+        mean_cents: mean(sum.spread_ns, i128::from(sum.two_sided_ns)).map(|units| units / 100.0),
         min_cents: sum.narrowest.map(cents),
         max_cents: sum.widest.map(cents),
         mean_bps_of_mid: (sum.relative_weight_ns > 0)

@@ -2,7 +2,10 @@
 
 use std::collections::HashMap;
 
-use duckdb::arrow::array::AsArray;
+use duckdb::arrow::{
+    array::{Array, AsArray},
+    record_batch::RecordBatch,
+};
 use serde::Serialize;
 
 use super::{
@@ -44,6 +47,14 @@ struct Trade {
     is_block: bool,
 }
 
+/// What some rows come to.
+#[derive(Default)]
+struct Part {
+    /// Made when the length of the bars is known.
+    bars: Option<Bars<Sum>>,
+    named: HashMap<String, Named>,
+}
+
 /// The trades of one name in the stream that had it first. More than one is there only where the
 /// exchange gave a name twice.
 struct Named {
@@ -56,23 +67,46 @@ struct Named {
 struct Sum {
     /// Exact, so that the order of trades does not matter.
     price_size: i128,
-    volume: i64,
+    volume: i128,
     trades: i64,
-    block_volume: i64,
+    block_volume: i128,
     block_trades: i64,
     low: Option<i32>,
     high: Option<i32>,
 }
 
+impl Named {
+    /// Of two streams that have a name, the one that had it first counts.
+    fn join(&mut self, mut other: Self) {
+        if self.since.1 == other.since.1 {
+            self.since = self.since.min(other.since);
+            self.trades.append(&mut other.trades);
+        } else if other.since < self.since {
+            *self = other;
+        }
+    }
+}
+
 impl Sum {
+    fn join(&mut self, other: Self) {
+        self.price_size += other.price_size;
+        self.volume += other.volume;
+        self.trades += other.trades;
+        self.block_volume += other.block_volume;
+        self.block_trades += other.block_trades;
+        self.low = self.low.into_iter().chain(other.low).min();
+        self.high = self.high.into_iter().chain(other.high).max();
+    }
+
+    #[inline]
     fn add(&mut self, Trade { price, size, is_block }: Trade) {
         if is_block {
-            self.block_volume += size;
+            self.block_volume += i128::from(size);
             self.block_trades += 1;
             return;
         }
         self.price_size += i128::from(price) * i128::from(size);
-        self.volume += size;
+        self.volume += i128::from(size);
         self.trades += 1;
         self.low = Some(self.low.map_or(price, |low| low.min(price)));
         self.high = Some(self.high.map_or(price, |high| high.max(price)));
@@ -94,7 +128,7 @@ pub(super) fn vwap(
     }
     // It counts when it was recorded first, which may be before the range.
     let from_ns = if several { i64::MIN } else { range.start() };
-    market.scan("trade", &columns, (from_ns, range.end()), |place, batch| {
+    let add = |part: &mut Part, place, batch: &RecordBatch| {
         let (times, streams) = (rows::times(batch, "at_ns")?, rows::ids(batch, "stream")?);
         let (prices, sizes) = (rows::prices(batch, "price")?, rows::sizes(batch, "size")?);
         let blocks = batch.column_by_name("is_block").and_then(|blocks| blocks.as_boolean_opt());
@@ -102,6 +136,7 @@ pub(super) fn vwap(
             true => Some((rows::texts(batch, "trade_id")?, rows::whole(batch, "seq")?)),
             false => None,
         };
+        let bars = part.bars.get_or_insert_with(|| Bars::new(every_ns));
         let (mut stream, mut counts) = (u64::MAX, false);
         for (row, (at, number)) in times.iter().zip(streams).enumerate() {
             if above(place, *number) != stream {
@@ -111,18 +146,15 @@ pub(super) fn vwap(
             let level = (rows::get(prices, row), rows::get(sizes, row));
             let (true, (Some(price), Some(size))) = (counts, level) else { continue };
             // Trades from before the exchange marked them (August 2026) count as not block.
-            let is_block = blocks.is_some_and(|blocks| blocks.value(row));
+            let is_block = blocks.is_some_and(|blocks| blocks.is_valid(row) && blocks.value(row));
             let trade = Trade { price, size, is_block };
             let name = names.and_then(|(names, seqs)| Some((rows::text(names, row)?, seqs)));
             if let Some((name, seqs)) = name {
                 let since = (*at, stream, rows::get(seqs, row).unwrap_or_default());
-                match named.get_mut(name) {
-                    Some(first) if first.since.1 == stream => first.trades.push((*at, trade)),
-                    Some(first) if first.since < since => {}
-                    _ => {
-                        let trades = vec![(*at, trade)];
-                        drop(named.insert(name.to_owned(), Named { since, trades }));
-                    }
+                let found = Named { since, trades: vec![(*at, trade)] };
+                match part.named.get_mut(name) {
+                    Some(first) => first.join(found),
+                    None => drop(part.named.insert(name.to_owned(), found)),
                 }
             } else if *at >= range.start()
                 && let Some(sum) = bars.at(*at)
@@ -131,6 +163,17 @@ pub(super) fn vwap(
             }
         }
         Ok(())
+    };
+    market.sum("trade", &columns, (from_ns, range.end()), add, |part: Part| {
+        if let Some(others) = part.bars {
+            bars.join(others, Sum::join);
+        }
+        for (name, found) in part.named {
+            match named.get_mut(&name) {
+                Some(first) => first.join(found),
+                None => drop(named.insert(name, found)),
+            }
+        }
     })?;
     let trades = named.into_values().flat_map(|named| named.trades);
     for (at, trade) in trades.filter(|(at, _)| *at >= range.start()) {
@@ -146,15 +189,15 @@ pub(super) fn vwap(
         trades: sum.trades,
         block_volume: decimal(sum.block_volume, 2),
         block_trades: sum.block_trades,
-        low: sum.low.map(|units| decimal(i64::from(units), 4)),
-        high: sum.high.map(|units| decimal(i64::from(units), 4)),
+        low: sum.low.map(|units| decimal(i128::from(units), 4)),
+        high: sum.high.map(|units| decimal(i128::from(units), 4)),
     };
     Ok(bars.into_rows().map(bar).collect())
 }
 
 /// Units as a number with so many decimal places.
-fn decimal(units: i64, places: u32) -> String {
-    let one = 10_u64.saturating_pow(places);
+fn decimal(units: i128, places: u32) -> String {
+    let one = 10_u128.saturating_pow(places);
     let sign = if units < 0 { "-" } else { "" };
     let units = units.unsigned_abs();
     let width = usize::try_from(places).unwrap_or_default();

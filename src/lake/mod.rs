@@ -27,7 +27,7 @@ mod connection;
 mod digest;
 mod stored;
 mod manifest;
-mod ordered;
+pub(crate) mod ordered;
 mod order;
 mod write;
 mod rewrite;

@@ -12,7 +12,7 @@ pub(super) fn threads(asked: Option<NonZero<usize>>) -> usize {
 
 /// Makes the items `0..count` with several threads, and gives each to `take` in their order. Ends
 /// early where `take` fails.
-pub(super) fn each<Item: Send, Error>(
+pub(crate) fn each<Item: Send, Error>(
     count: usize,
     threads: usize,
     make: impl Fn(usize) -> Item + Sync,

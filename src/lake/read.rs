@@ -77,20 +77,46 @@ impl Lake {
         threads: usize,
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
+        let (table, groups) = self.find(wanted)?;
+        let read =
+            |number| groups.get(number).map_or(Ok(Vec::new()), |g: &Group| g.read(table, wanted));
+        ordered::each(groups.len(), threads, read, |batches| {
+            batches?.iter().try_for_each(&mut take)
+        })
+    }
+
+    /// Sums the rows wanted up with so many threads: `add` takes a batch into one of several sums,
+    /// which `join` gets in the order of their rows. How many there are depends on the rows alone.
+    pub(crate) fn sum<Sum: Default + Send, E: From<Error> + Send>(
+        &self,
+        wanted: Wanted<'_>,
+        threads: usize,
+        add: impl Fn(&mut Sum, &RecordBatch) -> Result<(), E> + Sync,
+        mut join: impl FnMut(Sum),
+    ) -> Result<(), E> {
+        let (table, groups) = self.find(wanted)?;
+        let sum = |number| {
+            let mut sum = Sum::default();
+            let Some(group) = groups.get(number) else { return Ok(sum) };
+            for batch in Group::read(group, table, wanted)? {
+                add(&mut sum, &batch)?;
+            }
+            Ok(sum)
+        };
+        ordered::each(groups.len(), threads, sum, |sum: Result<Sum, E>| sum.map(&mut join))
+    }
+
+    /// The row groups that may hold rows that are wanted, in their order.
+    fn find(&self, wanted: Wanted<'_>) -> Result<(&'static Stored, Vec<Group>), Error> {
         let table = stored::table(wanted.table)?;
         let mut parts: Vec<&Part> = self.parts(table.name).collect();
         // By day; the order within a day stays.
-        parts.sort_by_key(|part| part.day());
+        parts.sort_by_cached_key(|part| part.day());
         let mut groups = Vec::new();
         for part in parts {
             self.groups(table, part, wanted, &mut groups)?;
         }
-        ordered::each(
-            groups.len(),
-            threads,
-            |number| groups.get(number).map_or(Ok(Vec::new()), |group| group.read(table, wanted)),
-            |batches| batches?.iter().try_for_each(&mut take),
-        )
+        Ok((table, groups))
     }
 
     /// Adds the row groups of a file that may hold rows that are wanted.
