@@ -1,6 +1,6 @@
 //! How far apart the best bid and ask are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
 use duckdb::arrow::record_batch::RecordBatch;
 use serde::Serialize;
@@ -115,11 +115,10 @@ pub(super) fn spread(
     // Quotes that stand at the start were made before it, nobody knows when: the books tell them.
     let mut standing: BTreeMap<u64, (Quote, i64)> = BTreeMap::new();
     for span in pieces.iter().map(|piece| piece.span).filter(|span| span.from_ns < from_ns) {
-        if !standing.contains_key(&span.span) {
+        if let Entry::Vacant(quote) = standing.entry(span.span) {
             let book = Replay::of(market, span).book(from_ns - 1)?.book;
             let units = |level: Option<Level>| level.map(|level| i32::from(level.0.units()));
-            let quote = (units(book.yes_bid()), units(book.yes_ask()));
-            standing.insert(span.span, (quote, i64::MAX));
+            quote.insert(((units(book.yes_bid()), units(book.yes_ask())), i64::MAX));
         }
     }
     let columns = &["at_ns", "stood_ns", "span", "bid", "ask"];
