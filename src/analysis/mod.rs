@@ -69,7 +69,7 @@ use market::Market;
 /// The most names an error suggests.
 const SUGGESTIONS: usize = 3;
 
-/// An in-memory database over log folders, and the questions to ask it.
+/// Log folders, and the questions to ask of them.
 ///
 /// Not shared between threads; open one a thread.
 pub struct Analyzer {
@@ -92,7 +92,7 @@ impl Analyzer {
     }
 
     /// Opens an empty analyzer that uses no more of the machine than it is allowed to.
-    ///
+    #[must_use]
     pub fn with(options: Options) -> Self {
         Self {
             connection: OnceCell::new(),

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -178,8 +178,8 @@ impl Listing {
             match fs::metadata(&path) {
                 Ok(status) if status.is_dir() => match entries(&path, &mut listed) {
                     Ok(entries) => {
-                        for entry in entries {
-                            if entry.is_symlink() { &mut linked } else { &mut pending }.push(entry);
+                        for (entry, link) in entries {
+                            if link { &mut linked } else { &mut pending }.push(entry);
                         }
                     }
                     // Such as `lost+found`: the others are no worse for it.
@@ -240,14 +240,19 @@ impl Listing {
     }
 }
 
-/// What a folder holds; nothing where it was listed before, under another name.
-fn entries(folder: &Path, listed: &mut HashSet<PathBuf>) -> Result<Vec<PathBuf>, Error> {
+/// What a folder holds, and which of it are links; nothing where it was listed before, under another
+/// name.
+fn entries(folder: &Path, listed: &mut HashSet<PathBuf>) -> Result<Vec<(PathBuf, bool)>, Error> {
     let real = fs::canonicalize(folder).map_err(|e| Error::folder("look into", folder, e))?;
     if !listed.insert(real) {
         return Ok(Vec::new());
     }
     let fail = |e| Error::folder("list", folder, e);
-    fs::read_dir(folder).map_err(fail)?.map(|entry| Ok(entry.map_err(fail)?.path())).collect()
+    let entry = |entry: io::Result<fs::DirEntry>| {
+        let entry = entry.map_err(fail)?;
+        Ok((entry.path(), entry.file_type().is_ok_and(|kind| kind.is_symlink())))
+    };
+    fs::read_dir(folder).map_err(fail)?.map(entry).collect()
 }
 
 fn split_name(path: &Path) -> Option<(String, Layout)> {
