@@ -54,6 +54,8 @@ pub(super) fn open(options: Options, interrupter: &Interrupter) -> Result<Connec
         .try_fold(Config::default(), |config, (name, value)| config.with(name, value))
         .map_err(&fail)?;
     let connection = Connection::open_in_memory_with_flags(config).map_err(&fail)?;
+    // Where time zones are not built in, there is only UTC.
+    drop(connection.execute_batch("SET TimeZone = 'UTC'"));
     interrupter.watch(connection.interrupt_handle(), scratch);
     Ok(connection)
 }

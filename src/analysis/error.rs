@@ -119,6 +119,11 @@ impl Error {
             Self::Lake(_) | Self::Column(_) => {
                 "the lake may be deleted: it is made again from the recordings"
             }
+            Self::Load {
+                source: lake::Error::NotALake(_) | lake::Error::OtherLogs { .. }, ..
+            } => {
+                "give each folder of recordings a lake of its own, in an empty folder, with --lake-dir (KALSHI_LAKE_DIR)"
+            }
             Self::Load { source: lake::Error::Tape(_), .. } => {
                 "give the folder of the recordings with --log-dir, or set KALSHI_LOG_DIR"
             }

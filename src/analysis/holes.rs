@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use duckdb::arrow::record_batch::RecordBatch;
+use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
 use super::{Error, Nanos, Range, market::Market, replay, rows};
@@ -80,12 +80,18 @@ fn book(market: &Market<'_>, range: Range) -> Vec<Missing> {
     holes
 }
 
-/// What of a range lies before and after everything recorded.
+/// What of a range lies before and after everything recorded. One that only begins after it, or
+/// only ends before it, is missing at that end.
 fn outside(range: Range, first_ns: i64, last_ns: i64) -> impl Iterator<Item = Missing> {
-    let before = range.from_ns.filter(|from| *from < first_ns);
-    let before = before.map(|from| (from, first_ns, "it was not recorded yet"));
-    let after = range.to_ns.filter(|to| *to > last_ns);
-    before.into_iter().chain(after.map(|to| (last_ns, to, "it was not recorded any more")))
+    let (from, to) = (range.start(), range.end());
+    let missed_start = range.from_ns.or_else(|| range.to_ns.map(|to| to.saturating_sub(1)));
+    let missed_end = range.to_ns.or_else(|| range.from_ns.map(|from| from.saturating_add(1)));
+    let before =
+        missed_start.filter(|_| range.from_ns.is_some_and(|f| f < first_ns) || to <= first_ns);
+    let before = before.map(|from| (from, first_ns.min(to), "it was not recorded yet"));
+    let after = missed_end.filter(|_| range.to_ns.is_some_and(|t| t > last_ns) || from >= last_ns);
+    let after = after.map(|to| (last_ns.max(from), to, "it was not recorded any more"));
+    before.into_iter().chain(after)
 }
 
 /// The times between the connections that carried the trades, and those in which numbers of their

@@ -5,7 +5,7 @@ use std::{
     collections::{BTreeSet, BinaryHeap, HashMap},
 };
 
-use duckdb::arrow::{array::AsArray, record_batch::RecordBatch};
+use arrow::{array::AsArray, record_batch::RecordBatch};
 
 use super::{Error, rows};
 use crate::lake::{ALWAYS, Lakes, Wanted, ordered};

@@ -42,14 +42,15 @@ use std::{
     path::Path,
 };
 
-use duckdb::{Connection, arrow::record_batch::RecordBatch};
+use arrow::record_batch::RecordBatch;
+use duckdb::Connection;
 
 use crate::lake::{self, Lake, Lakes, LoadReport, Progress};
 
+pub use ::arrow;
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
 pub use database::Options;
-pub use duckdb::arrow;
 pub use error::Error;
 pub use export::{Existing, Exported, FileFormat, Selection, Table};
 pub use gaps::GapRow;

@@ -1,6 +1,6 @@
 //! Stored book rows back into books.
 
-use duckdb::arrow::{
+use arrow::{
     array::{Int64Array, PrimitiveArray},
     datatypes::{Decimal32Type, Decimal64Type},
     record_batch::RecordBatch,

@@ -1,6 +1,6 @@
 //! Columns of stored rows, by name.
 
-use duckdb::arrow::{
+use arrow::{
     array::{Array, ArrowPrimitiveType, AsArray, DictionaryArray, PrimitiveArray, StringArray},
     datatypes::{Decimal32Type, Decimal64Type, Int64Type, UInt8Type, UInt64Type},
     record_batch::RecordBatch,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, btree_map::Entry};
 
-use duckdb::arrow::record_batch::RecordBatch;
+use arrow::record_batch::RecordBatch;
 use serde::Serialize;
 
 use super::{
@@ -34,7 +34,7 @@ pub struct SpreadBar {
     pub max_cents: Option<String>,
     /// The mean of spread over mid, in hundredths of a per cent.
     pub mean_bps_of_mid: Option<f64>,
-    /// Pairs of bid and ask in the bar.
+    /// Best bids and asks that stood in the bar, with those that lack a side.
     pub quotes: i64,
 }
 

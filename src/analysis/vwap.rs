@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use duckdb::arrow::{
+use arrow::{
     array::{Array, AsArray},
     record_batch::RecordBatch,
 };

@@ -9,8 +9,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use kalshi_orderbook::analysis::{
     Hole,
     arrow::{
-        array::RecordBatch,
+        array::{ArrayRef, RecordBatch},
         datatypes::DataType,
+        error::ArrowError,
         util::display::{ArrayFormatter, FormatOptions},
     },
 };
@@ -131,12 +132,9 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
             .columns()
             .iter()
             .map(|column| Ok((ArrayFormatter::try_new(column, &options)?, column)))
-            .collect::<Result<Vec<_>, kalshi_orderbook::analysis::arrow::error::ArrowError>>()?;
+            .collect::<Result<Vec<_>, ArrowError>>()?;
         for row in 0..batch.num_rows() {
-            let cell = |(values, column): &(
-                ArrayFormatter<'_>,
-                &kalshi_orderbook::analysis::arrow::array::ArrayRef,
-            )| {
+            let cell = |(values, column): &(ArrayFormatter<'_>, &ArrayRef)| {
                 let plain = column.data_type().is_integer()
                     || column.data_type().is_floating()
                     || *column.data_type() == DataType::Boolean;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use duckdb::arrow::{
+use arrow::{
     array::{
         ArrayRef, BooleanBuilder, Decimal32Builder, Decimal64Builder, Int64Array, Int64Builder,
         StringBuilder, UInt8Array, UInt64Array,

@@ -44,7 +44,7 @@ pub enum Error {
         table: &'static str,
         /// Arrow's reason.
         #[source]
-        source: duckdb::arrow::error::ArrowError,
+        source: arrow::error::ArrowError,
     },
     /// A file of the lake cannot be read or written.
     #[error("{action} `{}`", path.display())]
@@ -69,6 +69,20 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A folder that was named for the lake holds something else.
+    #[error("`{}` is not empty and no lake", .0.display())]
+    NotALake(PathBuf),
+    /// A lake that was named is of other recordings.
+    #[error("the lake `{}` is of the recordings in `{}`", lake.display(), logs.display())]
+    OtherLogs {
+        /// The lake.
+        lake: PathBuf,
+        /// Its recordings.
+        logs: PathBuf,
+    },
+    /// A file of the lake was not as it was written, and has been removed.
+    #[error("`{}` was damaged and has been removed; ask again", .0.display())]
+    Damaged(PathBuf),
     /// A recording is no longer the one that was digested.
     #[error("`{}` was replaced", .0.display())]
     Replaced(PathBuf),

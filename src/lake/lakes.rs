@@ -1,6 +1,7 @@
 //! Several lakes as one, for DuckDB.
 
-use duckdb::{Connection, arrow::datatypes::DataType};
+use arrow::datatypes::DataType;
+use duckdb::Connection;
 
 use super::{
     Error, Lake,

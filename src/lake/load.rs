@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use duckdb::arrow::record_batch::RecordBatch;
+use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Error;
 
 /// The version of everything under the lake's folder. Another one is built anew.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 const NAME: &str = "manifest.json";
 
 /// What a lake holds.
@@ -23,6 +23,8 @@ pub(super) struct Manifest {
     format: u32,
     pub(super) next_part: u64,
     pub(super) next_session: u32,
+    /// The log folder, where that is not the folder that the lake lies in.
+    pub(super) logs: Option<PathBuf>,
     /// What was digested, by the path within the log folder.
     pub(super) files: BTreeMap<String, Stat>,
     /// Why a file could not be read to its end.
@@ -91,8 +93,13 @@ impl Part {
 
     /// Whether the file's content is as it was written.
     pub(super) fn is_intact(&self, lake: &Path) -> bool {
+        self.has_digest_of(&lake.join(&self.path))
+    }
+
+    /// Whether a file has the content that was written.
+    pub(super) fn has_digest_of(&self, file: &Path) -> bool {
         let read = || {
-            let mut file = fs::File::open(lake.join(&self.path))?;
+            let mut file = fs::File::open(file)?;
             let (mut hash, mut buffer) = (Xxh3::new(), vec![0; 1 << 20]);
             loop {
                 match file.read(&mut buffer)? {
@@ -121,6 +128,7 @@ impl Default for Manifest {
             format: FORMAT,
             next_part: 1,
             next_session: 1,
+            logs: None,
             files: BTreeMap::new(),
             damages: BTreeMap::new(),
             sessions: BTreeMap::new(),
@@ -137,7 +145,8 @@ impl Manifest {
         let (next_part, next_session) = (self.next_part, self.next_session);
         let parts = self.parts.iter().map(|part| (part.path.clone(), now_ns));
         let garbage = self.garbage.iter().cloned().chain(parts).collect();
-        Self { next_part, next_session, garbage, ..Self::default() }
+        let logs = self.logs.clone();
+        Self { next_part, next_session, garbage, logs, ..Self::default() }
     }
 
     /// Reads the manifest of a lake; `None` where there is none of this format.

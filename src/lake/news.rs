@@ -23,6 +23,8 @@ pub(super) struct News {
     pub(super) files: BTreeMap<String, Stat>,
     /// Files that hold what others hold, too.
     pub(super) doubles: Vec<PathBuf>,
+    /// Segments of ours that were digested and are no longer there.
+    pub(super) gone: Vec<PathBuf>,
     /// Why what was digested does not hold any more.
     pub(super) outdated: Option<String>,
 }
@@ -31,6 +33,33 @@ impl News {
     /// Whether the lake is up to date.
     pub(super) fn is_none(&self) -> bool {
         self.jobs.is_empty() && self.outdated.is_none()
+    }
+}
+
+impl News {
+    /// Looks for what was digested and is gone. A segment of ours is known by its name wherever it
+    /// lies; a file of another recorder only by its place, so that it may be there under another
+    /// one, and would be digested twice.
+    fn miss(&mut self, archive: &Archive, manifest: &Manifest) {
+        let gone = manifest.files.iter().filter(|(path, _)| !self.files.contains_key(*path));
+        let gone: Vec<(String, Stat)> = gone.map(|(path, stat)| (path.clone(), *stat)).collect();
+        if gone.is_empty() {
+            return;
+        }
+        let present: BTreeSet<(String, u32)> =
+            archive.segments.iter().filter_map(Segment::name).collect();
+        for (path, stat) in gone {
+            match Segment::name_of(Path::new(&path)) {
+                Some(name) if present.contains(&name) => {}
+                Some(_) => {
+                    self.gone.push(archive.folder.join(&path));
+                    self.files.insert(path, stat);
+                }
+                None => {
+                    self.outdated.get_or_insert_with(|| format!("`{path}` is gone"));
+                }
+            }
+        }
     }
 }
 
@@ -64,6 +93,7 @@ pub(super) fn news(archive: &Archive, manifest: &Manifest) -> News {
             }
         }
     }
+    news.miss(archive, manifest);
     for (session, mut segments) in sessions {
         if let Some(digested) = manifest.sessions.get(&session) {
             let last = digested.segments.last().copied().unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use duckdb::arrow::{
+use arrow::{
     array::{Array, AsArray},
     datatypes::{DataType, Int64Type, UInt64Type},
     record_batch::RecordBatch,

@@ -2,13 +2,13 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
+    fs::{self, File},
     ops::Range,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
 
-use duckdb::arrow::{
+use arrow::{
     array::{Array, ArrayRef, AsArray},
     datatypes::{Int64Type, UInt32Type},
     record_batch::RecordBatch,
@@ -44,6 +44,9 @@ pub(crate) struct Wanted<'w> {
     /// come, too.
     pub(crate) times: (i64, i64),
 }
+
+/// A file up to this size is small.
+const CHECKED_BYTES_MAX: u64 = 1 << 20;
 
 /// Rows that are decoded at once.
 const BATCH_ROWS: usize = 8_192;
@@ -162,12 +165,24 @@ impl Footers {
         if let Some(footer) = footers.get(&part.path) {
             return Ok(footer.clone());
         }
+        check(part, file)?;
         let open = File::open(file).map_err(|e| Error::file("read", file, e))?;
         let footer = ArrowReaderMetadata::load(&open, typed(table))
             .map_err(|source| Error::parquet("read", file, source))?;
         footers.insert(part.path.clone(), footer.clone());
         Ok(footer)
     }
+}
+
+/// A small file, on which all else may hang, is compared with its digest; larger ones only by
+/// `kalshi verify`, as that reads them whole. One that differs goes, so that the lake is built anew.
+pub(super) fn check(part: &Part, file: &Path) -> Result<(), Error> {
+    if part.stat.bytes > CHECKED_BYTES_MAX || part.has_digest_of(file) {
+        return Ok(());
+    }
+    // Where it cannot be removed, it is met again.
+    drop(fs::remove_file(file));
+    Err(Error::Damaged(file.to_owned()))
 }
 
 /// Reads columns as the types that they were written from, of which files say only a part.

@@ -162,6 +162,8 @@ pub struct LoadReport {
     pub foreign: Vec<PathBuf>,
     /// Files that had been loaded before; not read again.
     pub known: Vec<PathBuf>,
+    /// Segments that were digested earlier, and are no longer there.
+    pub gone: Vec<PathBuf>,
     /// Files that were read earlier, up to their damage; and what that is.
     pub damaged: Vec<(PathBuf, String)>,
 }
@@ -190,11 +192,18 @@ impl LoadReport {
         all
     }
 
+    /// Whether any file could not be read to its end.
+    #[must_use]
+    pub fn is_damaged(&self) -> bool {
+        !self.damaged.is_empty() || self.segments.iter().any(|segment| segment.damage.is_some())
+    }
+
     /// Adds what another load found.
     pub fn merge(&mut self, other: Self) {
         self.segments.extend(other.segments);
         self.foreign.extend(other.foreign);
         self.known.extend(other.known);
+        self.gone.extend(other.gone);
         self.damaged.extend(other.damaged);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
 
-use duckdb::arrow::{
+use arrow::{
     array::{ArrayRef, AsArray, BooleanArray, UInt8Array, UInt64Array},
     compute::filter_record_batch,
     datatypes::{UInt8Type, UInt32Type, UInt64Type},

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, path::Path};
 
-use duckdb::arrow::{array::AsArray, datatypes::UInt64Type, record_batch::RecordBatch};
+use arrow::{array::AsArray, datatypes::UInt64Type, record_batch::RecordBatch};
 
 use super::{
     Error,

@@ -15,7 +15,7 @@ use super::{
     Error, LoadReport,
     load::{self, Found, From, Task},
     manifest::{Manifest, Part, Session, now_ns},
-    news::{self, Job},
+    news::{self, Job, News},
     ordered,
     read::Footers,
     rewrite::rewrite,
@@ -83,10 +83,15 @@ impl Lake {
         let archive = Archive::open(logs).map_err(Error::Tape)?;
         let folder = options.folder.map_or_else(|| default_folder(logs), Path::to_owned);
         let mut report = LoadReport { foreign: archive.foreign.clone(), ..LoadReport::default() };
-        let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
-        if let Some(manifest) = manifest
-            && news::news(&archive, &manifest).is_none()
-        {
+        let manifest = Manifest::read(&folder);
+        let own_logs = logs_of(&archive, options)?;
+        check_folder(&folder, manifest.as_ref(), own_logs.as_deref())?;
+        let manifest = manifest.filter(|manifest| is_sound(manifest, &folder));
+        let news = manifest.as_ref().map(|manifest| news::news(&archive, manifest));
+        let nothing = archive.segments.is_empty() && !folder.join(LOCK).exists();
+        if nothing || news.as_ref().is_some_and(News::is_none) {
+            report.gone = news.map(|news| news.gone).unwrap_or_default();
+            let manifest = manifest.unwrap_or_default();
             let lake = Self { folder, manifest, footers: Footers::default(), _own: None };
             report.damaged = lake.damages(&archive);
             return Ok((lake, report));
@@ -109,7 +114,8 @@ impl Lake {
             Err(error) => return Err(Error::file("open the lake", &folder, error)),
         };
         let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
-        let manifest = manifest.unwrap_or_default();
+        let mut manifest = manifest.unwrap_or_default();
+        manifest.logs = own_logs;
         let mut lake = Self { folder, manifest, footers: Footers::default(), _own: own };
         lake.sweep();
         report.damaged = lake.damages(&archive);
@@ -185,6 +191,7 @@ impl Lake {
             news = news::news(archive, &self.manifest);
         }
         report.known = news.doubles;
+        report.gone = news.gone;
         let total =
             news.jobs.iter().flat_map(|job| &job.segments).map(|(_, s)| text_bytes(s)).sum();
         let read = AtomicU64::new(0);
@@ -402,6 +409,33 @@ fn runs(parts: Vec<Part>) -> Vec<Vec<Part>> {
         }
     }
     runs
+}
+
+/// The log folder, by which a lake that lies elsewhere is known.
+fn logs_of(archive: &Archive, options: Options<'_>) -> Result<Option<PathBuf>, Error> {
+    let real = |_: &Path| {
+        fs::canonicalize(&archive.folder).map_err(|e| Error::file("look at", &archive.folder, e))
+    };
+    options.folder.map(real).transpose()
+}
+
+/// Nobody's files, and no other recordings' lake, are taken for this one.
+fn check_folder(
+    folder: &Path,
+    manifest: Option<&Manifest>,
+    own_logs: Option<&Path>,
+) -> Result<(), Error> {
+    let other = manifest.and_then(|manifest| manifest.logs.as_ref());
+    if let (Some(own), Some(other)) = (own_logs, other)
+        && own != other
+    {
+        return Err(Error::OtherLogs { lake: folder.to_owned(), logs: other.clone() });
+    }
+    let filled = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    if filled && !folder.join(LOCK).exists() {
+        return Err(Error::NotALake(folder.to_owned()));
+    }
+    Ok(())
 }
 
 /// Where the lake of a log folder lies by itself.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use duckdb::arrow::{
+use arrow::{
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use duckdb::arrow::{
+use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt8Array, UInt32Array},
     compute::interleave,
     datatypes::{UInt8Type, UInt64Type},
@@ -156,8 +156,8 @@ fn named(form: Form, values: ArrayRef, names: &Names) -> ArrayRef {
     }
 }
 
-fn dictionary<K: duckdb::arrow::datatypes::ArrowDictionaryKeyType>(
-    keys: duckdb::arrow::array::PrimitiveArray<K>,
+fn dictionary<K: arrow::datatypes::ArrowDictionaryKeyType>(
+    keys: arrow::array::PrimitiveArray<K>,
     words: Vec<&str>,
     unnamed: ArrayRef,
 ) -> ArrayRef {

@@ -93,7 +93,13 @@ impl Segment {
     /// The session and the number that the file's name tells, if it is named as ours are.
     #[must_use]
     pub fn name(&self) -> Option<(String, u32)> {
-        let stem = self.stem();
+        Self::name_of(&self.path)
+    }
+
+    /// The session and the number that the name of a file tells, if it is named as ours are.
+    #[must_use]
+    pub fn name_of(path: &Path) -> Option<(String, u32)> {
+        let (stem, _) = split_name(path)?;
         let (session, number) = Stamp::parse(&stem)?;
         Some((session.to_owned(), number))
     }

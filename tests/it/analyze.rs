@@ -99,6 +99,17 @@ fn a_range_that_was_not_recorded_is_a_hole() {
     let range = Range { from_ns: Some(at(5)), to_ns: Some(at(12)) };
     let holes = analyzer.spread(A, range, None).unwrap().holes;
     assert_eq!((holes[0].from, holes[0].to), (Nanos(at(5)), Nanos(at(10))));
+    // Nor is one that lies wholly outside.
+    let asked = [(Some(at(50)), None), (Some(at(50)), Some(at(60))), (None, Some(at(5)))];
+    for (from_ns, to_ns) in asked {
+        let range = Range { from_ns, to_ns };
+        for holes in [
+            analyzer.spread(A, range, None).unwrap().holes,
+            analyzer.vwap(A, range, None).unwrap().holes,
+        ] {
+            assert_eq!(holes.len(), 1, "{range:?}: {holes:?}");
+        }
+    }
 }
 
 #[test]

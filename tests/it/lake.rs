@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kalshi_orderbook::analysis::Analyzer;
+use kalshi_orderbook::analysis::{Analyzer, arrow::array::StringArray};
 
 use crate::tape::{A, B, Tape, delta, snapshot};
 
@@ -31,9 +31,7 @@ fn answers(logs: &Path) -> Vec<String> {
         let rows = analyzer.query(&format!("SELECT r::VARCHAR FROM (FROM {view}) r")).unwrap();
         for batch in rows {
             let text = batch.column(0).clone();
-            let text = text
-                .as_any()
-                .downcast_ref::<kalshi_orderbook::analysis::arrow::array::StringArray>();
+            let text = text.as_any().downcast_ref::<StringArray>();
             answers.extend(text.unwrap().iter().map(|row| format!("{view}: {}", row.unwrap())));
         }
     }
@@ -299,25 +297,34 @@ fn a_lake_removes_no_file_that_is_not_its_own() {
     let folder = tempfile::tempdir().unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
-    // A folder with files of somebody, some of them named as ours, reached through a link, too.
+    let load = || {
+        let analyzer = Analyzer::new().unwrap();
+        analyzer.load(folder.path(), Some(elsewhere.path()), &|_, _| {}).map(drop)
+    };
     let kept = ["notes.txt", "part-1.parquet", "trade/mine.parquet", "sub/part-00000001.parquet"];
+    // Somebody's folder is no lake.
+    write(&elsewhere.path().join(kept[0]), "x");
+    let error = load().unwrap_err();
+    assert!(error.hint().unwrap().contains("empty folder"), "{error:?}");
+    assert_eq!(files(elsewhere.path()).len(), 1);
+    fs::remove_file(elsewhere.path().join(kept[0])).unwrap();
+    load().unwrap();
+    // Files of somebody, some of them named as ours, reached through a link, too.
     for name in kept {
         write(&elsewhere.path().join(name), "x");
     }
     let linked = tempfile::tempdir().unwrap();
     write(&linked.path().join("part-00000007.parquet"), "x");
+    fs::remove_dir_all(elsewhere.path().join("ticker")).ok();
     std::os::unix::fs::symlink(linked.path(), elsewhere.path().join("ticker")).unwrap();
-    write(&elsewhere.path().join("quote/part-00000009.parquet"), "left by a crash");
-    for _ in 0..2 {
-        let analyzer = Analyzer::new().unwrap();
-        analyzer.load(folder.path(), Some(elsewhere.path()), &|_, _| {}).unwrap();
-        write(&folder.path().join(SEGMENT), "{}\n");
-    }
+    write(&elsewhere.path().join("quote/part-00000909.parquet"), "left by a crash");
+    write(&folder.path().join(SEGMENT), "{}\n");
+    load().unwrap();
     for name in kept {
         assert!(elsewhere.path().join(name).exists(), "{name}");
     }
     assert!(linked.path().join("part-00000007.parquet").exists());
-    assert!(!elsewhere.path().join("quote/part-00000009.parquet").exists());
+    assert!(!elsewhere.path().join("quote/part-00000909.parquet").exists());
 }
 
 #[test]
@@ -412,4 +419,88 @@ fn a_lake_that_cannot_be_written_is_an_error_at_once() {
     assert!(format!("{:?}", std::error::Error::source(&error)).contains("book_event"), "{error:?}");
     fs::remove_file(lake(folder.path()).join("book_event")).unwrap();
     analyzer.load_logs(folder.path()).unwrap();
+}
+
+#[test]
+fn a_file_of_another_recorder_counts_once_wherever_it_goes() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    let text = (1..9).map(frame).collect::<String>();
+    let at = |name: &str| folder.path().join(name);
+    write(&at("a.jsonl"), &text);
+    let expected = answers(folder.path());
+    let rename = |from: &str, to: &str| {
+        fs::create_dir_all(at(to).parent().unwrap()).unwrap();
+        fs::rename(at(from), at(to)).unwrap();
+    };
+    rename("a.jsonl", "2026-05-11/a.jsonl");
+    assert_eq!(answers(folder.path()), expected);
+    fs::write(at("2026-05-11/a.jsonl.zst"), zstd::encode_all(text.as_bytes(), 3).unwrap()).unwrap();
+    fs::remove_file(at("2026-05-11/a.jsonl")).unwrap();
+    assert_eq!(answers(folder.path()), expected);
+}
+
+#[test]
+fn segments_of_ours_that_are_gone_are_told_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let expected = answers(folder.path());
+    // In another folder and another layout it is the same one.
+    let moved = folder.path().join("old").join(Path::new(SEGMENT).file_name().unwrap());
+    fs::create_dir(folder.path().join("old")).unwrap();
+    fs::rename(folder.path().join(SEGMENT), &moved).unwrap();
+    let load = || Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    assert_eq!((load().gone.len(), answers(folder.path())), (0, expected.clone()));
+    fs::remove_file(&moved).unwrap();
+    assert_eq!((load().gone, load().gone), (vec![moved.clone()], vec![moved]));
+    assert_eq!(answers(folder.path()), expected);
+}
+
+#[test]
+fn a_lake_is_of_one_folder_of_recordings() {
+    let [one, two, lake] = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    write(&one.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    write(&two.path().join("b.jsonl"), &other_session("s2", 0));
+    let load = |logs: &Path| {
+        Analyzer::new().unwrap().load(logs, Some(lake.path()), &|_, _| {}).map(|r| r.total().lines)
+    };
+    assert!(load(one.path()).unwrap() > 0);
+    let error = load(two.path()).unwrap_err();
+    assert!(error.hint().unwrap().contains("a lake of its own"), "{error:?}");
+    assert_eq!(load(one.path()).unwrap(), 0);
+}
+
+#[test]
+fn rot_that_changes_no_date_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let expected = answers(folder.path());
+    for table in ["span", "presence", "book_event", "stream"] {
+        let manifest = fs::read_to_string(lake(folder.path()).join("manifest.json")).unwrap();
+        let manifest = manifest.split("\"garbage\"").next().unwrap();
+        let is_used =
+            |path: &&PathBuf| manifest.contains(&*path.file_name().unwrap().to_string_lossy());
+        let parts = files(&lake(folder.path()).join(table));
+        let part = parts.iter().rfind(is_used).unwrap();
+        let modified = fs::metadata(part).unwrap().modified().unwrap();
+        let whole = fs::read(part).unwrap();
+        let mut rotten = whole.clone();
+        rotten[whole.len() / 3] ^= 4;
+        fs::write(part, rotten).unwrap();
+        let file = fs::File::options().write(true).open(part).unwrap();
+        file.set_modified(modified).unwrap();
+        let found = Analyzer::new().unwrap();
+        found.load_logs(folder.path()).unwrap();
+        let error = found.reconstruct_book_at(A, crate::tape::at(20)).unwrap_err();
+        assert!(format!("{error:?}").contains("Damaged"), "{table}: {error:?}");
+        // It is gone, and the next look builds all anew.
+        assert_eq!(answers(folder.path()), expected);
+    }
+}
+
+#[test]
+fn a_folder_without_recordings_gets_no_lake() {
+    let folder = tempfile::tempdir().unwrap();
+    Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
+    assert!(!lake(folder.path()).exists());
 }

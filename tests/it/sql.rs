@@ -386,3 +386,12 @@ fn an_export_is_chosen_by_market_and_time() {
     let wrong = analyzer.export_to_parquet(A, tape.path().join("a.csv"));
     assert!(matches!(wrong, Err(Error::Suffix(_))), "no Parquet under another name");
 }
+
+#[test]
+fn times_with_a_zone_are_printed() {
+    let (found, _) =
+        (Analyzer::new().unwrap().query("SELECT '2026-05-11 05:40:00+00'::TIMESTAMPTZ AS t"), ());
+    let found = found.unwrap();
+    let text = kalshi_orderbook::analysis::arrow::util::pretty::pretty_format_batches(&found);
+    assert!(text.unwrap().to_string().contains("2026-05-11T05:40:00Z"));
+}

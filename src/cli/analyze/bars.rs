@@ -1,6 +1,6 @@
 //! `kalshi analyze spread`, `vwap`, `imbalance`: a statistic of markets, over time or in bars.
 
-use std::process::ExitCode;
+use std::{num::NonZero, process::ExitCode};
 
 use kalshi_orderbook::analysis::{Analyzer, Answer, Error, Range};
 use serde::Serialize;
@@ -81,8 +81,8 @@ pub(crate) struct DeepArgs {
     #[command(flatten)]
     args: Args,
     /// Levels of each side that count
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    depth: usize,
+    #[arg(long, value_name = "N", default_value = "5")]
+    depth: NonZero<usize>,
 }
 
 impl DeepArgs {
@@ -109,7 +109,7 @@ pub(crate) fn imbalance(
     DeepArgs { args, depth }: &DeepArgs,
 ) -> Result<ExitCode, Failure> {
     each(common, analyzer, args, |ticker, range| {
-        analyzer.imbalance(ticker, range, args.every, *depth)
+        analyzer.imbalance(ticker, range, args.every, depth.get())
     })
 }
 

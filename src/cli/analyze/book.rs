@@ -1,6 +1,6 @@
 //! `kalshi analyze book`.
 
-use std::{io::Write, process::ExitCode};
+use std::{io::Write, num::NonZero, process::ExitCode};
 
 use kalshi_orderbook::{
     analysis::{Analyzer, MarketBook, Nanos, Status},
@@ -37,7 +37,7 @@ pub(crate) struct Args {
     seq: Option<i64>,
     /// Levels a side [default: all]
     #[arg(long, value_name = "N")]
-    depth: Option<usize>,
+    depth: Option<NonZero<usize>>,
 }
 
 pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<ExitCode, Failure> {
@@ -46,7 +46,7 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
         (None, Some(seq)) => analyzer.reconstruct_book_at_seq(&args.ticker, seq)?,
         (None, None) => analyzer.reconstruct_book(&args.ticker)?,
     };
-    let depth = args.depth.unwrap_or(usize::MAX);
+    let depth = args.depth.map_or(usize::MAX, NonZero::get);
     let mut out = output::stdout();
     match common.answer_format() {
         Format::Json => {

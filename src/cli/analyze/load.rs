@@ -50,6 +50,14 @@ pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure>
     for (path, damage) in &report.damaged {
         output::warn(common, &format!("was read up to its damage: {}: {damage}", path.display()));
     }
+    if let Some(first) = report.gone.first() {
+        let text = format!(
+            "{} recordings that the lake has are no longer there, the first is {}: deleting the lake forgets them",
+            report.gone.len(),
+            first.display()
+        );
+        output::warn(common, &text);
+    }
     for path in &report.foreign {
         output::warn(common, &format!("not read, unreadable or no recording: {}", path.display()));
     }

@@ -9,6 +9,7 @@ mod sql;
 use std::process::ExitCode;
 
 use clap::Subcommand;
+use kalshi_orderbook::analysis::Analyzer;
 
 use super::{Common, failure::Failure, limits::Limits, output};
 
@@ -54,14 +55,21 @@ pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
         Question::Book(_) | Question::Markets | Question::Coverage | Question::Gaps => {}
     }
     let analyzer = load(common, args.limits)?;
-    match args.question {
-        Question::Book(args) => book::run(common, &analyzer, &args),
-        Question::Spread(args) => bars::spread(common, &analyzer, &args),
-        Question::Vwap(args) => bars::vwap(common, &analyzer, &args),
-        Question::Imbalance(args) => bars::imbalance(common, &analyzer, &args),
-        Question::Markets => archive::markets(common, &analyzer),
-        Question::Coverage => archive::coverage(common, &analyzer),
-        Question::Gaps => archive::gaps(common, &analyzer),
-        Question::Sql(args) => sql::run(common, &analyzer, &args),
+    let code = answer(common, &analyzer, args.question)?;
+    // What a damaged recording held is missing under every answer.
+    let damaged = common.strict && analyzer.report().is_damaged();
+    Ok(if damaged && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
+}
+
+fn answer(common: &Common, analyzer: &Analyzer, question: Question) -> Result<ExitCode, Failure> {
+    match question {
+        Question::Book(args) => book::run(common, analyzer, &args),
+        Question::Spread(args) => bars::spread(common, analyzer, &args),
+        Question::Vwap(args) => bars::vwap(common, analyzer, &args),
+        Question::Imbalance(args) => bars::imbalance(common, analyzer, &args),
+        Question::Markets => archive::markets(common, analyzer),
+        Question::Coverage => archive::coverage(common, analyzer),
+        Question::Gaps => archive::gaps(common, analyzer),
+        Question::Sql(args) => sql::run(common, analyzer, &args),
     }
 }
