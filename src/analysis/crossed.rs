@@ -5,7 +5,7 @@ use duckdb::Connection;
 use super::{Error, Hole, Nanos, Range, Table, database, replay};
 
 /// The holes of the chosen markets (`None`: all) within a range, oldest first. What lies outside of
-/// all that is recorded counts where a market is `named`.
+/// all that is recorded counts where a market is `named`, and so does what was never asked for of it.
 pub(super) fn crossed(
     connection: &Connection,
     table: Table,
@@ -42,11 +42,13 @@ pub(super) fn crossed(
     let mut found: Vec<(i64, i64, String, String)> =
         found.and_then(Iterator::collect).map_err(&fail)?;
     found.sort();
+    found.retain(|(.., reason)| named || reason != "unasked");
     let cut = found.into_iter().filter_map(|(from, to, ticker, reason)| {
         let (from, to) = (Nanos(from.max(range.start())), Nanos(to.min(range.end())));
         let reason = match reason.as_str() {
             "before" => "it was not recorded yet",
             "after" => "it was not recorded any more",
+            "unasked" => "this was not recorded of it",
             ended_by => replay::reason(ended_by),
         };
         (from < to).then(|| Hole { ticker, from, to, reason: reason.to_owned() })

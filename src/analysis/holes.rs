@@ -1,6 +1,6 @@
 //! Which holes an answer crosses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::record_batch::RecordBatch;
 use serde::Serialize;
@@ -102,21 +102,22 @@ fn trades(market: &Market<'_>, range: Range) -> Result<Vec<Missing>, Error> {
     let is_carried =
         |session: &str, conn: Option<i64>| carried.contains(&(session, conn.unwrap_or_default()));
     let mut subscribed: BTreeSet<(String, i64)> = BTreeSet::new();
-    market.scan_all("stream", &["session", "conn", "channel"], |_, batch| {
+    market.scan_all("stream", &["session", "conn", "channel"], |place, batch| {
         let channels = rows::texts(batch, "channel")?;
-        each_conn(batch, |row, session, conn| {
+        each_conn(market, place, batch, |row, session, conn| {
             if rows::text(channels, row) == Some("trade") && is_carried(session, conn) {
                 subscribed.insert((session.to_owned(), conn.unwrap_or_default()));
             }
         })
     })?;
-    let (mut up, mut all) = (Vec::new(), Vec::new());
-    market.scan_all("connection", &["session", "conn", "first_ns", "end_ns"], |_, batch| {
+    let (mut up, mut all, mut ends) = (Vec::new(), Vec::new(), BTreeMap::new());
+    market.scan_all("connection", &["session", "conn", "first_ns", "end_ns"], |place, batch| {
         let (first, end) = (rows::times(batch, "first_ns")?, rows::times(batch, "end_ns")?);
-        each_conn(batch, |row, session, conn| {
+        each_conn(market, place, batch, |row, session, conn| {
             let times = (first.get(row).copied(), end.get(row).copied());
             if let (true, (Some(first), Some(end))) = (is_carried(session, conn), times) {
                 all.push((first, end));
+                ends.insert((session.to_owned(), conn.unwrap_or_default()), end);
                 if subscribed.contains(&(session.to_owned(), conn.unwrap_or_default())) {
                     up.push((first, end));
                 }
@@ -124,16 +125,27 @@ fn trades(market: &Market<'_>, range: Range) -> Result<Vec<Missing>, Error> {
         })
     })?;
     let mut holes = Vec::new();
-    let columns = &["kind", "session", "conn", "channel", "from_ns", "found_ns"];
-    market.scan_all("hole", columns, |_, batch| {
+    let columns = &["kind", "session", "conn", "channel", "from_ns", "found_ns", "repaired_ns"];
+    market.scan_all("hole", columns, |place, batch| {
         let (kinds, channels) = (rows::texts(batch, "kind")?, rows::texts(batch, "channel")?);
         let (from, found) = (rows::times(batch, "from_ns")?, rows::times(batch, "found_ns")?);
-        each_conn(batch, |row, session, conn| {
-            let gap = rows::text(kinds, row) == Some("sequence")
-                && rows::text(channels, row) == Some("trade")
-                && is_carried(session, conn);
-            if let (true, Some(from), Some(found)) = (gap, from.get(row), found.get(row)) {
-                holes.push((*from, *found, replay::reason("gap")));
+        let repaired = rows::whole(batch, "repaired_ns")?;
+        each_conn(market, place, batch, |row, session, conn| {
+            let kind = rows::text(kinds, row).unwrap_or_default();
+            let is_trade = rows::text(channels, row) == Some("trade") && is_carried(session, conn);
+            let times = (from.get(row), found.get(row));
+            let (true, (Some(from), Some(found))) = (is_trade, times) else { return };
+            // A message may be missing in the very instant at which the next one came.
+            let found = found.saturating_add(1);
+            match kind {
+                "sequence" => holes.push((*from, found, replay::reason("gap"))),
+                "unreadable" => holes.push((*from, found, replay::reason("unreadable"))),
+                "ended" | "repeat" => {
+                    let end = ends.get(&(session.to_owned(), conn.unwrap_or_default()));
+                    let until = rows::get(repaired, row).or(end.copied()).unwrap_or(found);
+                    holes.push((*from, until.max(found), replay::reason("ended")));
+                }
+                _ => {}
             }
         })
     })?;
@@ -161,14 +173,19 @@ fn trades(market: &Market<'_>, range: Range) -> Result<Vec<Missing>, Error> {
     Ok(holes)
 }
 
-/// Gives the session and the connection of each row to `take`.
+/// Gives the session and the connection of each row to `take`, of the lake in which they count.
 fn each_conn(
+    market: &Market<'_>,
+    place: usize,
     batch: &RecordBatch,
     mut take: impl FnMut(usize, &str, Option<i64>),
 ) -> Result<(), Error> {
     let (sessions, conns) = (rows::texts(batch, "session")?, rows::whole(batch, "conn")?);
     for row in 0..batch.num_rows() {
-        take(row, rows::text(sessions, row).unwrap_or_default(), rows::get(conns, row));
+        let session = rows::text(sessions, row).unwrap_or_default();
+        if market.counts(place, session) {
+            take(row, session, rows::get(conns, row));
+        }
     }
     Ok(())
 }

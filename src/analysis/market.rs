@@ -243,6 +243,11 @@ impl<'l> Market<'l> {
         (first.unwrap_or_default(), last.unwrap_or_default())
     }
 
+    /// Whether a session of a lake counts: no earlier one has it, too.
+    pub(super) fn counts(&self, place: usize, session: &str) -> bool {
+        !self.lakes.has_before(place, session)
+    }
+
     /// The stream of a span.
     pub(super) fn stream(&self, span: &Span) -> Option<&Stream> {
         self.streams.get(&span.stream)

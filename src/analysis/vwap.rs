@@ -63,6 +63,9 @@ struct Named {
     trades: Vec<(i64, Trade)>,
 }
 
+/// So much before a range, a trade in it may have been recorded first.
+const LOOKS_BACK_NS: i64 = 86_400_000_000_000;
+
 #[derive(Default)]
 struct Sum {
     /// Exact, so that the order of trades does not matter.
@@ -119,15 +122,16 @@ pub(super) fn vwap(
     every_ns: Option<i64>,
 ) -> Result<Vec<VwapBar>, Error> {
     let mut bars = Bars::<Sum>::new(every_ns);
-    // Two recorders, and two connections of one, may both have a trade.
-    let several = market.streams.values().filter(|stream| stream.trades > 0).count() > 1;
+    // Two recorders at once both have each trade. After a reconnection nothing is sent again.
+    let several = are_at_once(market);
     let mut named: HashMap<String, Named> = HashMap::new();
     let mut columns = vec!["at_ns", "stream", "price", "size", "is_block"];
     if several {
         columns.extend(["seq", "trade_id"]);
     }
     // It counts when it was recorded first, which may be before the range.
-    let from_ns = if several { i64::MIN } else { range.start() };
+    let back_ns = if several { LOOKS_BACK_NS } else { 0 };
+    let from_ns = range.start().saturating_sub(back_ns);
     let add = |part: &mut Part, place, batch: &RecordBatch| {
         let (times, streams) = (rows::times(batch, "at_ns")?, rows::ids(batch, "stream")?);
         let (prices, sizes) = (rows::prices(batch, "price")?, rows::sizes(batch, "size")?);
@@ -193,6 +197,20 @@ pub(super) fn vwap(
         high: sum.high.map(|units| decimal(i128::from(units), 4)),
     };
     Ok(bars.into_rows().map(bar).collect())
+}
+
+/// Whether two streams had trades of the market at the same time.
+fn are_at_once(market: &Market<'_>) -> bool {
+    let trading = market.streams.values().filter(|stream| stream.trades > 0);
+    let mut times: Vec<(i64, i64)> =
+        trading.map(|stream| (stream.first_ns, stream.last_ns)).collect();
+    times.sort_unstable();
+    let mut last = i64::MIN;
+    times.into_iter().any(|(first_ns, last_ns)| {
+        let at_once = first_ns <= last;
+        last = last.max(last_ns);
+        at_once
+    })
 }
 
 /// Units as a number with so many decimal places.

@@ -60,6 +60,8 @@ pub(super) struct Hole {
     pub(super) cause: Option<String>,
     /// Markets whose book it made unsure.
     pub(super) markets: Vec<Number>,
+    /// When what it tells of, which is no book, was subscribed to again.
+    pub(super) resubscribed_ns: Option<i64>,
 }
 
 impl Hole {
@@ -78,6 +80,7 @@ impl Hole {
             found: false,
             cause: None,
             markets: Vec::new(),
+            resubscribed_ns: None,
         }
     }
 }
@@ -111,6 +114,16 @@ impl Holes {
         })
     }
 
+    /// A channel of a connection is subscribed to: what had ended of it goes on.
+    pub(super) fn resubscribed(&mut self, conn: u32, channel: &str, at_ns: i64) {
+        let ended = |hole: &&mut Hole| {
+            hole.conn == conn && hole.channel.as_deref() == Some(channel) && hole.markets.is_empty()
+        };
+        for hole in self.holes.iter_mut().filter(ended) {
+            hole.resubscribed_ns.get_or_insert(at_ns);
+        }
+    }
+
     pub(super) fn add(&mut self, hole: Hole) {
         self.holes.push(hole);
     }
@@ -131,6 +144,9 @@ impl Holes {
 
     /// When every market of a hole had a snapshot again, if ever.
     fn repaired(&self, hole: &Hole) -> Option<i64> {
+        if hole.markets.is_empty() {
+            return hole.resubscribed_ns;
+        }
         let mended = hole.markets.iter().map(|market| {
             let snapshots = self.snapshots.get(market)?;
             snapshots.iter().copied().filter(|at| *at >= hole.found_ns).min()

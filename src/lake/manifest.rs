@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::Error;
 
 /// The version of everything under the lake's folder. Another one is built anew.
-const FORMAT: u32 = 4;
+const FORMAT: u32 = 5;
 const NAME: &str = "manifest.json";
 
 /// What a lake holds.
@@ -26,7 +26,7 @@ pub(super) struct Manifest {
     /// The log folder, where that is not the folder that the lake lies in.
     pub(super) logs: Option<PathBuf>,
     /// What was digested, by the path within the log folder.
-    pub(super) files: BTreeMap<String, Stat>,
+    pub(super) files: BTreeMap<String, Known>,
     /// Why a file could not be read to its end.
     pub(super) damages: BTreeMap<String, String>,
     pub(super) sessions: BTreeMap<String, Session>,
@@ -34,6 +34,13 @@ pub(super) struct Manifest {
     pub(super) parts: Vec<Part>,
     /// Files that no newer reader needs, and since when.
     pub(super) garbage: Vec<(String, i64)>,
+}
+
+/// A file of the log folder, as it was digested.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Known {
+    pub(super) stat: Stat,
+    pub(super) session: String,
 }
 
 /// What tells whether a file has changed.

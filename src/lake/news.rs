@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::manifest::{Manifest, Stat};
+use super::manifest::{Known, Manifest, Stat};
 use crate::tape::{Archive, Body, Event, Layout, Record, Segment};
 
 /// More of one session, to be digested in order.
@@ -20,7 +20,7 @@ pub(super) struct Job {
 pub(super) struct News {
     pub(super) jobs: Vec<Job>,
     /// Files as they are now, by their path within the log folder.
-    pub(super) files: BTreeMap<String, Stat>,
+    pub(super) files: BTreeMap<String, Known>,
     /// Files that hold what others hold, too.
     pub(super) doubles: Vec<PathBuf>,
     /// Segments of ours that were digested and are no longer there.
@@ -42,18 +42,18 @@ impl News {
     /// one, and would be digested twice.
     fn miss(&mut self, archive: &Archive, manifest: &Manifest) {
         let gone = manifest.files.iter().filter(|(path, _)| !self.files.contains_key(*path));
-        let gone: Vec<(String, Stat)> = gone.map(|(path, stat)| (path.clone(), *stat)).collect();
+        let gone: Vec<_> = gone.map(|(path, file)| (path.clone(), file.clone())).collect();
         if gone.is_empty() {
             return;
         }
         let present: BTreeSet<(String, u32)> =
             archive.segments.iter().filter_map(Segment::name).collect();
-        for (path, stat) in gone {
+        for (path, file) in gone {
             match Segment::name_of(Path::new(&path)) {
                 Some(name) if present.contains(&name) => {}
                 Some(_) => {
                     self.gone.push(archive.folder.join(&path));
-                    self.files.insert(path, stat);
+                    self.files.insert(path, file);
                 }
                 None => {
                     self.outdated.get_or_insert_with(|| format!("`{path}` is gone"));
@@ -67,31 +67,34 @@ impl News {
 pub(super) fn news(archive: &Archive, manifest: &Manifest) -> News {
     let mut news = News::default();
     let mut sessions: BTreeMap<String, BTreeMap<u32, Segment>> = BTreeMap::new();
-    let mut names: BTreeSet<String> = BTreeSet::new();
+    let mut names: BTreeSet<String> = manifest.sessions.keys().cloned().collect();
     for segment in &archive.segments {
         // A file that has moved on since it was listed is met under its new name next time.
         let Ok(stat) = Stat::of(&segment.path) else { continue };
         let within = within(&archive.folder, &segment.path);
-        let known = manifest.files.get(&within).copied();
-        news.files.insert(within.clone(), stat);
-        if known == Some(stat) {
+        let known = manifest.files.get(&within);
+        if let Some(known) = known.filter(|known| known.stat == stat) {
+            news.files.insert(within, known.clone());
             continue;
         }
-        match own_name(segment) {
+        let session = match own_name(segment) {
             Some((session, number)) => {
-                let twice = sessions.entry(session).or_default().insert(number, segment.clone());
-                news.doubles.extend(twice.map(|segment| segment.path));
+                let copies = sessions.entry(session.clone()).or_default();
+                news.doubles.extend(keep_further(copies, number, segment));
+                session
             }
             None => {
-                // Two files of one name are told apart by their folder.
-                let stem = segment.stem();
-                let other = manifest.files.keys().any(|path| *path != within && is_of(path, &stem));
-                let taken = other || !names.insert(stem.clone());
-                let session = if taken { within.clone() } else { stem };
                 news.outdated = news.outdated.or_else(|| changed(&within, known, stat, segment));
-                sessions.entry(session).or_default().insert(0, segment.clone());
+                let session = known.map_or_else(
+                    // Two files of one name are told apart by their folder.
+                    || if names.insert(segment.stem()) { segment.stem() } else { within.clone() },
+                    |known| known.session.clone(),
+                );
+                sessions.entry(session.clone()).or_default().insert(0, segment.clone());
+                session
             }
-        }
+        };
+        news.files.insert(within, Known { stat, session });
     }
     news.miss(archive, manifest);
     for (session, mut segments) in sessions {
@@ -111,9 +114,23 @@ pub(super) fn news(archive: &Archive, manifest: &Manifest) -> News {
     news
 }
 
+/// Of two copies of a segment, keeps the one that has come further, or is larger; gives the other.
+fn keep_further(
+    copies: &mut BTreeMap<u32, Segment>,
+    number: u32,
+    segment: &Segment,
+) -> Option<PathBuf> {
+    let other = copies.insert(number, segment.clone())?;
+    if (other.layout, other.bytes) < (segment.layout, segment.bytes) {
+        return Some(other.path);
+    }
+    copies.insert(number, other);
+    Some(segment.path.clone())
+}
+
 /// Why a file of another recorder that was digested is another one by now.
-fn changed(path: &str, known: Option<Stat>, now: Stat, segment: &Segment) -> Option<String> {
-    let known = known?;
+fn changed(path: &str, known: Option<&Known>, now: Stat, segment: &Segment) -> Option<String> {
+    let known = known?.stat;
     let grows = now.bytes >= known.bytes && segment.layout != Layout::Compressed;
     (!grows).then(|| format!("`{path}` was replaced"))
 }
@@ -121,11 +138,6 @@ fn changed(path: &str, known: Option<Stat>, now: Stat, segment: &Segment) -> Opt
 /// A path within the log folder.
 pub(super) fn within(folder: &Path, path: &Path) -> String {
     path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
-}
-
-fn is_of(path: &str, stem: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
 }
 
 /// The session and number of one of our segments: from its name, or where somebody has renamed it,

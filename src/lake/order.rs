@@ -85,6 +85,10 @@ fn sort(rows: &mut Vec<Row>, buckets: usize) {
     if rows.is_sorted_by_key(|row| (row.bucket, row.key)) {
         return;
     }
+    // Many markets over many days: there would be more buckets than rows.
+    if buckets > rows.len() {
+        return rows.sort_by_key(|row| (row.bucket, row.key));
+    }
     let mut starts = vec![0_usize; buckets + 1];
     for row in &*rows {
         if let Some(count) = starts.get_mut(row.bucket + 1) {

@@ -1,6 +1,11 @@
 //! Stored rows once more: several files as one, or less some sessions.
 
-use std::{collections::HashMap, fs::File, path::Path, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    fs::File,
+    path::Path,
+    sync::Arc,
+};
 
 use arrow::{
     array::{ArrayRef, AsArray, BooleanArray, UInt8Array, UInt64Array},
@@ -121,8 +126,8 @@ fn less(table: &Stored, batch: RecordBatch, without: Without<'_>) -> Result<Reco
     let name = table.numbers.first().copied().unwrap_or("session");
     let column = batch.column_by_name(name).ok_or_else(|| Error::column(table, name))?;
     let keep: BooleanArray = if let Some(numbers) = column.as_primitive_opt::<UInt64Type>() {
-        let gone = |number| without.values().any(|session| session.number == session_of(number));
-        numbers.values().iter().map(|number| Some(!gone(*number))).collect()
+        let gone: HashSet<u32> = without.values().map(|session| session.number).collect();
+        numbers.values().iter().map(|number| Some(!gone.contains(&session_of(*number)))).collect()
     } else if let Some(names) = column.as_string_opt::<i32>() {
         names.iter().map(|name| Some(!without.contains_key(name.unwrap_or_default()))).collect()
     } else {

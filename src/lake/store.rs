@@ -1,7 +1,7 @@
 //! The lake of a log folder: brought up to date, and found where it lies.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
     fs::{self, File, TryLockError},
     io::{self, ErrorKind},
     num::NonZero,
@@ -113,8 +113,12 @@ impl Lake {
             }
             Err(error) => return Err(Error::file("open the lake", &folder, error)),
         };
-        let manifest = Manifest::read(&folder).filter(|manifest| is_sound(manifest, &folder));
-        let mut manifest = manifest.unwrap_or_default();
+        // One that is damaged goes on where it ends: its files are for older readers.
+        let mut manifest = match Manifest::read(&folder) {
+            Some(manifest) if is_sound(&manifest, &folder) => manifest,
+            Some(damaged) => damaged.renewed(),
+            None => Manifest::default(),
+        };
         manifest.logs = own_logs;
         let mut lake = Self { folder, manifest, footers: Footers::default(), _own: own };
         lake.sweep();
@@ -176,7 +180,9 @@ impl Lake {
     /// Starts anew, and leaves the files to older readers.
     fn renew(&mut self, reason: &str) {
         tracing::warn!(reason, "the lake is built anew");
-        self.manifest = Manifest::renewed(&self.manifest);
+        self.manifest = self.manifest.renewed();
+        // What an attempt has stored that failed has the next numbers.
+        self.sweep();
     }
 
     fn digest(
@@ -298,16 +304,15 @@ impl Lake {
 
     /// Makes one file of many small ones that are neighbours in the order of digestion.
     fn merge(&mut self, threads: usize) -> Result<(), Error> {
-        let folder = |part: &Part| (folder_of(part), part.sessions.is_empty());
-        let folders: BTreeSet<_> = self.manifest.parts.iter().map(folder).collect();
-        for wanted in folders {
-            let (own, mut others): (Vec<Part>, Vec<Part>) =
-                std::mem::take(&mut self.manifest.parts)
-                    .into_iter()
-                    .partition(|part| folder(part) == wanted);
-            for run in runs(own) {
+        let mut folders: BTreeMap<(String, bool), Vec<Part>> = BTreeMap::new();
+        for part in std::mem::take(&mut self.manifest.parts) {
+            let folder = (folder_of(&part).to_owned(), part.sessions.is_empty());
+            folders.entry(folder).or_default().push(part);
+        }
+        for parts in folders.into_values() {
+            for run in runs(parts) {
                 let [first, _, ..] = &*run else {
-                    others.extend(run);
+                    self.manifest.parts.extend(run);
                     continue;
                 };
                 let path = beside(first, self.manifest.next_part);
@@ -316,10 +321,9 @@ impl Lake {
                 let none = HashMap::new();
                 let merged = rewrite(table, &self.folder, &run, &none, path, threads)?;
                 let sessions = run.iter().flat_map(|part| part.sessions.clone()).collect();
-                others.push(Part { sessions, ..merged });
+                self.manifest.parts.push(Part { sessions, ..merged });
                 run.into_iter().for_each(|part| self.discard(part.path));
             }
-            self.manifest.parts = others;
         }
         Ok(())
     }
@@ -370,8 +374,8 @@ impl Lake {
 }
 
 /// The folder that a part lies in.
-fn folder_of(part: &Part) -> String {
-    part.path.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned()
+fn folder_of(part: &Part) -> &str {
+    part.path.rsplit_once('/').map_or("", |(folder, _)| folder)
 }
 
 /// The path of a new part in the same folder.

@@ -159,7 +159,33 @@ fn missing_numbers_of_the_trade_subscription_are_holes_of_the_vwap() {
         .frame(2, 1, trade(1, 3, A, "t3", "0.4000", "1.00", ""))
         .file("a.jsonl");
     let holes = tape.load().vwap(A, Range::default(), None).unwrap().holes;
-    assert_eq!((holes.len(), holes[0].from, holes[0].to), (1, Nanos(at(1)), Nanos(at(2))));
+    assert_eq!((holes.len(), holes[0].from, holes[0].to), (1, Nanos(at(1)), Nanos(at(2) + 1)));
+    // Also where all of it was in one instant, and where one could not be read.
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, trade(1, 1, A, "t1", "0.4000", "1.00", ""))
+        .frame(1, 1, trade(1, 3, A, "t3", "0.4000", "1.00", ""))
+        .frame(3, 1, r#"{"type":"trade","sid":1,"seq":4,"msg":{}}"#)
+        .file("a.jsonl");
+    assert_eq!(tape.load().vwap(A, Range::default(), None).unwrap().holes.len(), 2);
+}
+
+#[test]
+fn trades_are_missing_from_the_end_of_their_subscription_to_the_next() {
+    let subscribed = |sid: u32| {
+        format!(r#"{{"type":"subscribed","id":{sid},"msg":{{"channel":"trade","sid":{sid}}}}}"#)
+    };
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(0, 1, subscribed(1))
+        .frame(1, 1, trade(1, 1, A, "t1", "0.4000", "1.00", ""))
+        .frame(5, 1, r#"{"type":"unsubscribed","id":3,"sid":1,"seq":2}"#)
+        .frame(9, 1, subscribed(2))
+        .frame(12, 1, trade(2, 1, A, "t2", "0.4000", "1.00", ""))
+        .file("a.jsonl");
+    let holes = tape.load().vwap(A, Range::default(), None).unwrap().holes;
+    assert_eq!(holes.len(), 1, "{holes:?}");
+    assert_eq!((holes[0].from, holes[0].to), (Nanos(at(5)), Nanos(at(9))));
 }
 
 #[test]

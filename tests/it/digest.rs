@@ -53,7 +53,7 @@ fn a_subscription_that_the_exchange_ended_leaves_its_books_stale() {
     for end in [overflow, unsubscribed] {
         let tape = plain()
             .frame(5, 1, end)
-            .frame(6, 1, r#"{"type":"trade","sid":3,"seq":1,"msg":{}}"#)
+            .frame(6, 1, trade(3, 1, A, "t1", "0.4000", "1.00", ""))
             .frame(8, 1, snapshot(4, 1, A, &[("0.2000", "1.00")], &[]))
             .file("a.jsonl");
         let analyzer = tape.load();

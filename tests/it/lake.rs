@@ -413,6 +413,7 @@ fn a_lake_that_cannot_be_written_is_an_error_at_once() {
     for n in 0..40 {
         write(&folder.path().join(format!("other-{n}.jsonl")), &(lines().join("\n") + "\n"));
     }
+    write(&lake(folder.path()).join("lock"), "");
     write(&lake(folder.path()).join("book_event"), "a file in the folder's place");
     let analyzer = Analyzer::new().unwrap();
     let error = analyzer.load_logs(folder.path()).unwrap_err();
@@ -481,7 +482,7 @@ fn rot_that_changes_no_date_is_noticed() {
         let is_used =
             |path: &&PathBuf| manifest.contains(&*path.file_name().unwrap().to_string_lossy());
         let parts = files(&lake(folder.path()).join(table));
-        let part = parts.iter().rfind(is_used).unwrap();
+        let part = parts.iter().find(is_used).unwrap();
         let modified = fs::metadata(part).unwrap().modified().unwrap();
         let whole = fs::read(part).unwrap();
         let mut rotten = whole.clone();
@@ -503,4 +504,44 @@ fn a_folder_without_recordings_gets_no_lake() {
     let folder = tempfile::tempdir().unwrap();
     Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
     assert!(!lake(folder.path()).exists());
+}
+
+#[test]
+fn files_of_one_name_in_two_folders_stay_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    for host in ["a", "b"] {
+        write(&folder.path().join(host).join("x.jsonl"), &(1..9).map(frame).collect::<String>());
+    }
+    let count = || {
+        let analyzer = Analyzer::new().unwrap();
+        analyzer.load_logs(folder.path()).unwrap();
+        analyzer.markets().unwrap()[0].snapshots
+    };
+    assert_eq!(count(), 16);
+    write(&folder.path().join("a/x.jsonl"), &frame(9));
+    assert_eq!(count(), 17);
+}
+
+/// A lake that is built anew goes on with its numbers, so that older readers find no other rows
+/// under a name that they know; and its second attempt finds none of its first.
+#[test]
+fn a_lake_that_is_built_anew_gives_no_name_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    write(&folder.path().join(SEGMENT), &(lines().join("\n") + "\n"));
+    let expected = answers(folder.path());
+    let parts = || {
+        let all = files(&lake(folder.path()));
+        all.into_iter()
+            .filter(|p| p.extension().is_some_and(|e| e == "parquet"))
+            .collect::<Vec<_>>()
+    };
+    let before = parts();
+    fs::write(some_part(&lake(folder.path())), "PAR1").unwrap();
+    assert_eq!(answers(folder.path()), expected);
+    let content = |path: &PathBuf| fs::read(path).unwrap();
+    let after = parts();
+    assert!(before.iter().all(|part| after.contains(part)), "kept for an hour");
+    assert_eq!(after.len(), 2 * before.len());
+    assert!(before.iter().any(|part| content(part) == b"PAR1"));
 }

@@ -10,7 +10,10 @@ use std::{
 
 use kalshi_orderbook::analysis::{
     Analyzer, Error, Existing, Range, Selection, Table,
-    arrow::{array::RecordBatch, util::display::array_value_to_string},
+    arrow::{
+        array::RecordBatch,
+        util::{display::array_value_to_string, pretty::pretty_format_batches},
+    },
 };
 
 use crate::cli::{err, out};
@@ -389,9 +392,8 @@ fn an_export_is_chosen_by_market_and_time() {
 
 #[test]
 fn times_with_a_zone_are_printed() {
-    let (found, _) =
-        (Analyzer::new().unwrap().query("SELECT '2026-05-11 05:40:00+00'::TIMESTAMPTZ AS t"), ());
-    let found = found.unwrap();
-    let text = kalshi_orderbook::analysis::arrow::util::pretty::pretty_format_batches(&found);
-    assert!(text.unwrap().to_string().contains("2026-05-11T05:40:00Z"));
+    let sql = "SELECT '2026-05-11 05:40:00+00'::TIMESTAMPTZ AS t";
+    let found = Analyzer::new().unwrap().query(sql).unwrap();
+    let text = pretty_format_batches(&found).unwrap().to_string();
+    assert!(text.contains("2026-05-11T05:40:00Z"), "{text}");
 }

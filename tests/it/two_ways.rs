@@ -26,7 +26,7 @@ fn recorder(session: &str, random: &mut Rng) -> Tape {
     for conn in 1..=random.u32(1..4) {
         tape = tape.connected(time, conn);
         let mut seq = 0;
-        let mut trades = 0;
+        let (mut trades, mut seen) = (0, Vec::new());
         for _ in 0..random.u32(0..60) {
             time += random.i64(0..4);
             let market = if random.u8(0..3) == 0 { B } else { A };
@@ -44,8 +44,9 @@ fn recorder(session: &str, random: &mut Rng) -> Tape {
                 2 | 3 => {
                     seq -= 1;
                     trades += 1;
-                    // Few names, so that recorders share some.
-                    let id = format!("t{}", random.u32(0..40));
+                    // Recorders share those of a second, and no connection has one twice.
+                    let id = format!("t{time}-{}", seen.iter().filter(|t| **t == time).count());
+                    seen.push(time);
                     let more = ["", r#","is_block_trade":true"#][usize::from(random.u8(0..9) == 0)];
                     tape.frame(time, conn, trade(3, trades, market, &id, &yes, &contracts, more))
                 }

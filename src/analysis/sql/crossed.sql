@@ -12,12 +12,22 @@ WITH live AS (
     FROM live JOIN lake.span ON span.ticker = live.ticker AND span.span = live.span
     JOIN (SELECT ticker, max(last_ns) AS last_ns FROM lake.presence GROUP BY ticker) tape
       ON tape.ticker = live.ticker
-), up AS (
+), carried AS (
     SELECT DISTINCT p.ticker, c.session, c.conn, c.first_ns, c.end_ns
     FROM lake.presence p SEMI JOIN chosen USING (ticker)
     JOIN lake.stream s USING (stream)
     JOIN lake.connection c ON c.session = s.session AND c.conn = s.conn
     WHERE $1 IS NOT NULL
+), up AS (
+    SELECT carried.* FROM carried
+    -- The lifecycle of all markets comes on one connection of a session.
+    SEMI JOIN (SELECT session, conn FROM lake.stream
+               WHERE channel = $1 OR $1 = 'market_lifecycle_v2') asked
+           ON asked.session = carried.session AND asked.conn = carried.conn
+), unasked AS (
+    SELECT carried.* FROM carried
+    ANTI JOIN up ON up.ticker = carried.ticker
+                AND up.first_ns < carried.end_ns AND up.end_ns > carried.first_ns
 ), down AS (
     SELECT ticker,
            max(end_ns) OVER (PARTITION BY ticker ORDER BY first_ns, end_ns) AS from_ns,
@@ -26,14 +36,16 @@ WITH live AS (
 ), recorded AS (
     SELECT ticker, min(from_ns) AS first_ns, max(to_ns) AS last_ns
     FROM (SELECT ticker, from_ns, to_ns FROM live
-          UNION ALL SELECT ticker, first_ns, end_ns FROM up)
+          UNION ALL SELECT ticker, first_ns, end_ns FROM carried)
     GROUP BY ticker
 )
 SELECT ticker, from_ns, to_ns, ended_by AS reason FROM next WHERE to_ns > from_ns
 UNION ALL
 SELECT ticker, from_ns, to_ns, 'disconnected' FROM down WHERE to_ns > from_ns
 UNION ALL
-SELECT up.ticker, h.from_ns, h.found_ns, 'gap'
+SELECT ticker, first_ns, end_ns, 'unasked' FROM unasked
+UNION ALL
+SELECT up.ticker, h.from_ns, h.found_ns + 1, 'gap'
 FROM lake.hole h JOIN up ON up.session = h.session AND up.conn = h.conn
 WHERE h.kind = 'sequence' AND h.channel = $1
 UNION ALL

@@ -1,6 +1,6 @@
 //! Messages about books, and what makes a book unsure.
 
-use super::{Digester, Envelope, Witness, chain};
+use super::{Digester, Envelope, Witness, chain, event::TRADES};
 use crate::lake::{
     hole::{Hole, Kind},
     ids::Number,
@@ -128,16 +128,17 @@ impl Digester {
             "unreadable message"
         };
         self.note(name, || format!("{kind}: {}", chain(error)));
-        if matches!(kind, "orderbook_delta" | "orderbook_snapshot")
+        if matches!(kind, "orderbook_delta" | "orderbook_snapshot" | TRADES)
             && let Some(conn) = self.conns.get_mut(&at.conn)
             && let Some(stream) = conn.stream(at.sid, &mut self.ids)
         {
             let until = stream.well_until(at.now.at);
             let markets = stream.close_all(until, End::Unreadable, &mut self.rows);
-            if !markets.is_empty() {
+            if !markets.is_empty() || kind == TRADES {
+                let channel = stream.channel.clone().or_else(|| Some(kind.to_owned()));
                 self.holes.add(Hole {
                     sid: at.sid,
-                    channel: stream.channel.clone(),
+                    channel,
                     got: u64::try_from(at.now.seq).ok(),
                     found: true,
                     cause: Some(chain(error)),

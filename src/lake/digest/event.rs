@@ -9,6 +9,9 @@ use crate::lake::{
 use crate::protocol::Sequences;
 use crate::tape::Event;
 
+/// The channel whose messages are missed even where no book is.
+pub(super) const TRADES: &str = "trade";
+
 impl Digester {
     pub(super) fn event(&mut self, recv: Option<i64>, conn: Option<u32>, event: Event<'_>) {
         if let Some(recv) = recv {
@@ -119,7 +122,7 @@ impl Digester {
         let Some(conn) = self.conns.get_mut(&number) else { return };
         for stream in conn.streams.iter_mut().filter(|s| s.sid.is_some() && s.sid == sid) {
             let markets = stream.close_all(from, end, &mut self.rows);
-            if markets.is_empty() {
+            if markets.is_empty() && stream.channel.as_deref() != Some(TRADES) {
                 continue;
             }
             self.holes.add(Hole {

@@ -358,6 +358,7 @@ impl Digester {
         if let Some(conn) = self.conns.get_mut(&at.conn) {
             conn.subscribed(reply.sid, &reply.channel, id, &mut self.ids);
         }
+        self.holes.resubscribed(at.conn, &reply.channel, at.now.at);
         Outcome::Reply
     }
 
