@@ -26,6 +26,9 @@ use crate::tape::{Layout, Reader, Segment};
 /// Rows in a batch: large enough that a batch costs nothing, small enough to stay in cache.
 const BATCH_ROWS: usize = 32_768;
 
+/// After so many lines, it is looked whether a batch is full.
+const LINES_BETWEEN: u64 = 256;
+
 /// Parts that may wait for the stage before the reading threads do: some 60 MB.
 const PARTS_WAITING: usize = 32;
 
@@ -177,6 +180,7 @@ impl Out<'_> {
         session: &mut Session,
     ) -> Result<Option<String>, Stopped> {
         let lines_before = session.line;
+        let mut lines = 0_u64;
         loop {
             match reader.next_line() {
                 Ok(None) => return Ok(None),
@@ -193,7 +197,11 @@ impl Out<'_> {
                     }
                 }
             }
-            if digester.rows.longest() >= BATCH_ROWS && !digester.untimed {
+            lines += 1;
+            if lines.is_multiple_of(LINES_BETWEEN)
+                && digester.rows.longest() >= BATCH_ROWS
+                && !digester.untimed
+            {
                 self.flush(digester, false)?;
             }
         }

@@ -151,8 +151,10 @@ fn ranks(
             batch.column_by_name(first).and_then(|c| c.as_primitive_opt::<UInt64Type>())
         });
         let columns = columns.collect::<Option<Vec<_>>>().ok_or_else(missing)?;
+        // The next row is mostly of the same market.
+        let mut last = None;
         for market in columns.iter().flat_map(|column| column.values()) {
-            if ranks.contains_key(market) {
+            if last.replace(*market) == Some(*market) || ranks.contains_key(market) {
                 continue;
             }
             let name = names.get(market).ok_or(Error::Unnamed { table: table.name })?;
@@ -163,8 +165,14 @@ fn ranks(
         for (market, rank) in &mut ranks {
             *rank = names.get(market).and_then(|name| texts.get(&**name)).copied().unwrap_or(0);
         }
-        let rank = |market: &Number| ranks.get(market).copied().unwrap_or_default();
-        let found = columns.iter().map(|column| column.values().iter().map(rank).collect());
+        let mut last = (None, 0);
+        let mut rank = |market: &Number| {
+            if last.0 != Some(*market) {
+                last = (Some(*market), ranks.get(market).copied().unwrap_or_default());
+            }
+            last.1
+        };
+        let found = columns.iter().map(|column| column.values().iter().map(&mut rank).collect());
         return Ok((found.collect(), texts.len().max(1)));
     }
     let columns = batches
