@@ -12,6 +12,7 @@ use duckdb::{Config, Connection};
 
 use super::{Error, Interrupter};
 use crate::lake::Lakes;
+pub(super) use crate::lake::quoted;
 
 const VIEWS: &str = include_str!("sql/views.sql");
 const MACROS: &str = include_str!("sql/macros.sql");
@@ -112,9 +113,4 @@ pub(super) fn failed(action: &str) -> impl Fn(duckdb::Error) -> Error + use<> {
         }
         Error::Database { action: action.clone(), source }
     }
-}
-
-/// A text as an SQL literal, where a statement takes no parameters.
-pub(super) fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', "''"))
 }

@@ -9,7 +9,8 @@ use super::{Error, Nanos, database};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GapRow {
     /// `sequence` (numbers are missing), `negative` (a level would have gone below zero),
-    /// `unreadable` (a book message could not be read) or `disconnected`.
+    /// `unreadable` (a message could not be read), `repeat` (numbers came again with other content),
+    /// `ended` (the exchange ended the subscription) or `disconnected`.
     pub kind: String,
     /// The recording session.
     pub session: String,

@@ -8,10 +8,7 @@ use std::{
 use arrow::{array::AsArray, record_batch::RecordBatch};
 
 use super::{Error, rows};
-use crate::lake::{ALWAYS, Lakes, Wanted, ordered};
-
-/// Numbers of a lake are below this, and those of the next one are above it.
-const NUMBERS_BITS: usize = 52;
+use crate::lake::{ALWAYS, Lakes, Wanted, above, ordered};
 
 /// A market, as all lakes together have it.
 #[derive(Debug)]
@@ -275,11 +272,6 @@ pub(super) fn tickers(lakes: &Lakes, threads: usize) -> Result<Vec<String>, Erro
         })?;
     }
     Ok(tickers.into_iter().collect())
-}
-
-/// A number that is unique in all lakes.
-pub(super) fn above(place: usize, number: u64) -> u64 {
-    number + ((place as u64) << NUMBERS_BITS)
 }
 
 /// `spans` in the order of their start.

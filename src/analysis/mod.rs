@@ -1,4 +1,4 @@
-//! Questions over a log folder, answered by an embedded DuckDB.
+//! Questions over log folders, answered from their lakes.
 //!
 //! ```no_run
 //! use kalshi_orderbook::analysis::Analyzer;
@@ -144,12 +144,9 @@ impl Analyzer {
     }
 
     /// Whether there is any recording in what was loaded.
-    ///
-    /// # Errors
-    /// [`Error::Database`].
-    pub fn has_recordings(&self) -> Result<bool, Error> {
-        let lakes = self.lakes.borrow();
-        Ok(lakes.iter().any(Lake::has_sessions))
+    #[must_use]
+    pub fn has_recordings(&self) -> bool {
+        self.lakes.borrow().iter().any(Lake::has_sessions)
     }
 
     /// Rebuilds the newest order book of a market that is on the tape.

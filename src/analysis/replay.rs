@@ -8,10 +8,11 @@ use arrow::{
 
 use super::{
     Error,
-    market::{Market, Span, above},
+    market::{Market, Span},
     rows::{self, Sides},
 };
 use crate::book::Book;
+use crate::lake::above;
 use crate::protocol::{Price, Size};
 
 /// A whole book is looked for in so much time before an instant, and if there is none, in more.

@@ -8,11 +8,12 @@ use serde::Serialize;
 use super::{
     Error, Nanos, Range,
     bars::{Bars, mean, seconds},
-    market::{Market, Piece, above},
+    market::{Market, Piece},
     replay::Replay,
     rows,
 };
 use crate::book::Level;
+use crate::lake::above;
 
 /// The quoted spread in a bar, in YES cents: ask less bid, averaged over time. It is below zero
 /// while a book is crossed, as it is for moments inside a burst of changes.

@@ -8,12 +8,8 @@ use arrow::{
 };
 use serde::Serialize;
 
-use super::{
-    Error, Nanos, Range,
-    bars::Bars,
-    market::{Market, above},
-    rows,
-};
+use super::{Error, Nanos, Range, bars::Bars, market::Market, rows};
+use crate::lake::above;
 
 /// Trades of a bar. Prices are YES dollars; block trades, which are matched off the book, are
 /// counted apart and in no other column.

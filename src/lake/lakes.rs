@@ -13,8 +13,13 @@ use super::{
 #[derive(Debug, Default)]
 pub struct Lakes(Vec<Lake>);
 
-/// Numbers of a lake are below this, and those of the next one are above it.
+/// Numbers of a lake are below this power of two, and those of the next one are above it.
 const NUMBERS_BITS: usize = 52;
+
+/// A number of the lake at a place, as a number that is unique in all lakes.
+pub(crate) const fn above(place: usize, number: u64) -> u64 {
+    number + ((place as u64) << NUMBERS_BITS)
+}
 
 impl Lakes {
     /// Adds a lake, or what has become of one that is there.
@@ -69,9 +74,10 @@ impl Lakes {
         if place == 0 {
             return Some(rows);
         }
-        let numbers = table.numbers.iter().map(|name| {
-            format!("({name} + {})::UBIGINT AS {name}", (place as u64) << NUMBERS_BITS)
-        });
+        let numbers = table
+            .numbers
+            .iter()
+            .map(|name| format!("({name} + {})::UBIGINT AS {name}", above(place, 0)));
         let numbers: Vec<String> = numbers.collect();
         let replace = if numbers.is_empty() {
             String::new()
@@ -122,6 +128,6 @@ fn sql_type(spec: &Spec) -> String {
 }
 
 /// A text as an SQL literal, where a statement takes no parameters.
-fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -14,10 +14,8 @@ use super::{
 pub(super) struct Stored {
     /// Its name, and its folder's.
     pub(super) name: &'static str,
-    /// Whether its rows tell of frames and stay. The others tell of a session as a whole, until
-    /// more of it is digested; so do some rows of what is still open.
-    pub(super) stays: bool,
-    /// Whether rows that stay lie in folders by UTC day.
+    /// Whether rows that stay lie in folders by UTC day. Rows that tell of a session as a whole, or
+    /// of what is open in it, lie beside these folders, until more of it is digested.
     pub(super) dated: bool,
     /// The column that rows are chosen by in time.
     pub(super) time: &'static str,
@@ -31,7 +29,6 @@ pub(super) struct Stored {
 
 const FRAMES: Stored = Stored {
     name: "",
-    stays: true,
     dated: true,
     time: "at_ns",
     first: Some("ticker"),
@@ -59,14 +56,14 @@ pub(super) static TABLES: [Stored; 14] = [
     },
     Stored {
         name: "presence",
-        stays: false,
+        dated: false,
         time: "first_ns",
         then: &["first_ns", "stream"],
         ..FRAMES
     },
     Stored {
         name: "stream",
-        stays: false,
+        dated: false,
         time: "stream",
         first: None,
         then: &["stream"],
@@ -74,7 +71,7 @@ pub(super) static TABLES: [Stored; 14] = [
     },
     Stored {
         name: "hole",
-        stays: false,
+        dated: false,
         time: "from_ns",
         first: None,
         then: &["from_ns", "hole"],
@@ -83,7 +80,7 @@ pub(super) static TABLES: [Stored; 14] = [
     },
     Stored {
         name: "hole_market",
-        stays: false,
+        dated: false,
         time: "hole",
         first: None,
         then: &["hole"],
@@ -92,7 +89,7 @@ pub(super) static TABLES: [Stored; 14] = [
     },
     Stored {
         name: "connection",
-        stays: false,
+        dated: false,
         time: "first_ns",
         first: Some("session"),
         then: &["conn"],
@@ -101,7 +98,7 @@ pub(super) static TABLES: [Stored; 14] = [
     },
     Stored {
         name: "session",
-        stays: false,
+        dated: false,
         time: "first_ns",
         first: Some("session"),
         then: &[],

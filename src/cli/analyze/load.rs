@@ -27,7 +27,7 @@ pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure>
         bar.set_position(read);
     })?;
     bar.finish_and_clear();
-    if !analyzer.has_recordings()? {
+    if !analyzer.has_recordings() {
         let failure = Failure::from(anyhow::anyhow!(
             "there is no recording in `{}`",
             common.log_dir.display()
