@@ -149,6 +149,13 @@ impl Analyzer {
         self.lakes.borrow().iter().any(Lake::has_sessions)
     }
 
+    /// Whether the files of what was loaded are all there and as they were written; else loading it
+    /// once more builds them again.
+    #[must_use]
+    pub fn has_whole_lakes(&self) -> bool {
+        self.lakes.borrow().iter().all(Lake::is_whole)
+    }
+
     /// Rebuilds the newest order book of a market that is on the tape.
     ///
     /// # Errors

@@ -162,6 +162,8 @@ pub struct LoadReport {
     pub foreign: Vec<PathBuf>,
     /// Files that had been loaded before; not read again.
     pub known: Vec<PathBuf>,
+    /// Why the lake was built anew, if it was.
+    pub renewed: Option<String>,
     /// Segments that were digested earlier, and are no longer there.
     pub gone: Vec<PathBuf>,
     /// Files that were read earlier, up to their damage; and what that is.
@@ -203,6 +205,7 @@ impl LoadReport {
         self.segments.extend(other.segments);
         self.foreign.extend(other.foreign);
         self.known.extend(other.known);
+        self.renewed = other.renewed.or(self.renewed.take());
         self.gone.extend(other.gone);
         self.damaged.extend(other.damaged);
     }

@@ -99,10 +99,10 @@ impl Lake {
         let (folder, lock, own) = match fs::create_dir_all(&folder).and_then(|()| lock(&folder)) {
             Ok(lock) => (folder, lock, None),
             Err(error) if options.folder.is_none() && is_read_only(&error) => {
-                tracing::warn!(
-                    folder = %folder.display(),
-                    "cannot be written: everything is read anew each time; --lake-dir names another folder"
-                );
+                report.renewed = Some(format!(
+                    "`{}` cannot be written, so that it is made each time; --lake-dir names another folder",
+                    folder.display()
+                ));
                 let own = tempfile::tempdir().map_err(|e| Error::file("create", &folder, e))?;
                 let folder = own.path().to_owned();
                 (
@@ -116,7 +116,10 @@ impl Lake {
         // One that is damaged goes on where it ends: its files are for older readers.
         let mut manifest = match Manifest::read(&folder) {
             Some(manifest) if is_sound(&manifest, &folder) => manifest,
-            Some(damaged) => damaged.renewed(),
+            Some(damaged) => {
+                report.renewed = Some("a file of it was damaged or gone".to_owned());
+                damaged.renewed()
+            }
             None => Manifest::default(),
         };
         manifest.logs = own_logs;
@@ -125,7 +128,7 @@ impl Lake {
         report.damaged = lake.damages(&archive);
         match lake.digest(&archive, options, &mut report) {
             Err(error @ (Error::Replaced(_) | Error::State { .. })) => {
-                lake.renew(&error.to_string());
+                lake.renew(error.to_string(), &mut report);
                 report.segments.clear();
                 lake.digest(&archive, options, &mut report)?;
             }
@@ -138,6 +141,12 @@ impl Lake {
     /// The files of a table that hold rows.
     pub fn files(&self, table: &str) -> Vec<PathBuf> {
         self.manifest.of(table).map(|part| self.folder.join(&part.path)).collect()
+    }
+
+    /// Whether its files are there and as they were written, by their dates.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        Manifest::read(&self.folder).is_some() && is_sound(&self.manifest, &self.folder)
     }
 
     /// The files that are not as they were written, within the lake that is in a folder; none where
@@ -178,8 +187,8 @@ impl Lake {
     }
 
     /// Starts anew, and leaves the files to older readers.
-    fn renew(&mut self, reason: &str) {
-        tracing::warn!(reason, "the lake is built anew");
+    fn renew(&mut self, reason: String, report: &mut LoadReport) {
+        report.renewed = Some(reason);
         self.manifest = self.manifest.renewed();
         // What an attempt has stored that failed has the next numbers.
         self.sweep();
@@ -193,7 +202,7 @@ impl Lake {
     ) -> Result<(), Error> {
         let mut news = news::news(archive, &self.manifest);
         if let Some(reason) = news.outdated.take() {
-            self.renew(&reason);
+            self.renew(reason, report);
             news = news::news(archive, &self.manifest);
         }
         report.known = news.doubles;
@@ -448,11 +457,7 @@ fn default_folder(logs: &Path) -> PathBuf {
 }
 
 fn is_sound(manifest: &Manifest, folder: &Path) -> bool {
-    let damaged = manifest.parts.iter().find(|part| !part.is_sound(folder));
-    if let Some(part) = damaged {
-        tracing::warn!(path = part.path, "a file of the lake is damaged: it is built anew");
-    }
-    damaged.is_none()
+    manifest.parts.iter().all(|part| part.is_sound(folder))
 }
 
 /// One process at a time digests; the others wait for it, and then find little left to do.

@@ -76,7 +76,6 @@ pub(super) static TABLES: [Stored; 14] = [
         first: None,
         then: &["from_ns", "hole"],
         numbers: &["hole"],
-        ..FRAMES
     },
     Stored {
         name: "hole_market",
@@ -85,7 +84,6 @@ pub(super) static TABLES: [Stored; 14] = [
         first: None,
         then: &["hole"],
         numbers: &["hole"],
-        ..FRAMES
     },
     Stored {
         name: "connection",
@@ -94,7 +92,6 @@ pub(super) static TABLES: [Stored; 14] = [
         first: Some("session"),
         then: &["conn"],
         numbers: &[],
-        ..FRAMES
     },
     Stored {
         name: "session",
@@ -103,7 +100,6 @@ pub(super) static TABLES: [Stored; 14] = [
         first: Some("session"),
         then: &[],
         numbers: &[],
-        ..FRAMES
     },
 ];
 

@@ -20,6 +20,12 @@ fn progress() -> ProgressBar {
 pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure> {
     let analyzer = Analyzer::with(limits.options());
     interrupt::end_at_signal(analyzer.interrupter())?;
+    digest(common, &analyzer)?;
+    Ok(analyzer)
+}
+
+/// Digests what is new into the lake.
+pub(super) fn digest(common: &Common, analyzer: &Analyzer) -> Result<(), Failure> {
     let lake = common.lake_dir.as_deref();
     let bar = progress();
     let report = analyzer.load(&common.log_dir, lake, &|read, total| {
@@ -50,6 +56,9 @@ pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure>
     for (path, damage) in &report.damaged {
         output::warn(common, &format!("was read up to its damage: {}: {damage}", path.display()));
     }
+    if let Some(reason) = &report.renewed {
+        output::warn(common, &format!("the lake was built anew: {reason}"));
+    }
     if let Some(first) = report.gone.first() {
         let text = format!(
             "{} recordings that the lake has are no longer there, the first is {}: deleting the lake forgets them",
@@ -67,5 +76,5 @@ pub(crate) fn load(common: &Common, limits: Limits) -> Result<Analyzer, Failure>
             &format!("the same recording as another file, left out: {}", path.display()),
         );
     }
-    Ok(analyzer)
+    Ok(())
 }

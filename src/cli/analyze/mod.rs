@@ -55,21 +55,28 @@ pub(crate) fn run(common: &Common, args: Args) -> Result<ExitCode, Failure> {
         Question::Book(_) | Question::Markets | Question::Coverage | Question::Gaps => {}
     }
     let analyzer = load(common, args.limits)?;
-    let code = answer(common, &analyzer, args.question)?;
+    let code = match answer(common, &analyzer, &args.question) {
+        // Somebody has deleted it meanwhile, or a file of it was damaged: it is built again.
+        Err(_) if !analyzer.has_whole_lakes() => {
+            load::digest(common, &analyzer)?;
+            answer(common, &analyzer, &args.question)?
+        }
+        code => code?,
+    };
     // What a damaged recording held is missing under every answer.
     let damaged = common.strict && analyzer.report().is_damaged();
     Ok(if damaged && code == ExitCode::SUCCESS { ExitCode::from(3) } else { code })
 }
 
-fn answer(common: &Common, analyzer: &Analyzer, question: Question) -> Result<ExitCode, Failure> {
+fn answer(common: &Common, analyzer: &Analyzer, question: &Question) -> Result<ExitCode, Failure> {
     match question {
-        Question::Book(args) => book::run(common, analyzer, &args),
-        Question::Spread(args) => bars::spread(common, analyzer, &args),
-        Question::Vwap(args) => bars::vwap(common, analyzer, &args),
-        Question::Imbalance(args) => bars::imbalance(common, analyzer, &args),
+        Question::Book(args) => book::run(common, analyzer, args),
+        Question::Spread(args) => bars::spread(common, analyzer, args),
+        Question::Vwap(args) => bars::vwap(common, analyzer, args),
+        Question::Imbalance(args) => bars::imbalance(common, analyzer, args),
         Question::Markets => archive::markets(common, analyzer),
         Question::Coverage => archive::coverage(common, analyzer),
         Question::Gaps => archive::gaps(common, analyzer),
-        Question::Sql(args) => sql::run(common, analyzer, &args),
+        Question::Sql(args) => sql::run(common, analyzer, args),
     }
 }
