@@ -113,6 +113,8 @@ impl Lake {
             }
             Err(error) => return Err(Error::file("open the lake", &folder, error)),
         };
+        // Another process may have digested meanwhile what was not there yet at the first look.
+        let archive = Archive::open(logs).map_err(Error::Tape)?;
         // One that is damaged goes on where it ends: its files are for older readers.
         let mut manifest = match Manifest::read(&folder) {
             Some(manifest) if is_sound(&manifest, &folder) => manifest,
