@@ -1,19 +1,14 @@
 //! Digested rows on their way to Parquet: gathered until they are many, then sorted and written.
 
-use std::{
-    collections::HashMap,
-    path::Path,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{collections::HashMap, path::Path};
 
 use arrow::{array::AsArray, datatypes::UInt64Type, record_batch::RecordBatch};
 
 use super::{
     Error,
     manifest::Part,
-    order::{self, Group, Names},
-    ordered,
-    stored::{Stored, TABLES},
+    order::{self, Names},
+    stored::TABLES,
     write,
 };
 
@@ -103,31 +98,29 @@ impl<'f> Stage<'f> {
         self.store(rows, true)
     }
 
-    /// Stores tables, several at once.
     fn store(&mut self, mut tables: Tables, stays: bool) -> Result<(), Error> {
-        let tables: Vec<(&Stored, Vec<RecordBatch>)> =
-            TABLES.iter().filter_map(|table| Some((table, tables.remove(table.name)?))).collect();
-        let next_part = AtomicU64::new(self.next_part);
-        let (folder, names, threads) = (self.folder, &self.names, self.threads);
-        let store = |number: usize| {
-            let Some((table, batches)) = tables.get(number) else { return Ok(Vec::new()) };
-            let groups = order::groups(table, batches, names, stays && table.dated)?;
-            let write = |group: Group| {
-                let number = next_part.fetch_add(1, Ordering::Relaxed);
-                let day =
-                    group.day_ns.map_or_else(String::new, |day| format!("date={}/", date(day)));
-                let path = format!("{}/{day}part-{number:08}.parquet", table.name);
-                write::write(table, batches, &group.rows, names, (folder, path), threads)
-            };
-            groups.into_iter().map(write).collect()
-        };
-        let parts = &mut self.parts;
-        let stored =
-            ordered::each(tables.len(), threads, store, |stored: Result<Vec<Part>, Error>| {
-                stored.map(|stored| parts.extend(stored))
-            });
-        self.next_part = next_part.into_inner();
-        stored
+        for table in &TABLES {
+            let Some(batches) = tables.remove(table.name) else { continue };
+            for group in order::groups(table, &batches, &self.names, stays && table.dated)? {
+                let path = match group.day_ns {
+                    Some(day) => {
+                        format!(
+                            "{}/date={}/part-{:08}.parquet",
+                            table.name,
+                            date(day),
+                            self.next_part
+                        )
+                    }
+                    None => format!("{}/part-{:08}.parquet", table.name, self.next_part),
+                };
+                self.next_part += 1;
+                let to = (self.folder, path);
+                let part =
+                    write::write(table, &batches, &group.rows, &self.names, to, self.threads)?;
+                self.parts.push(part);
+            }
+        }
+        Ok(())
     }
 }
 
