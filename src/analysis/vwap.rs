@@ -8,7 +8,12 @@ use arrow::{
 };
 use serde::Serialize;
 
-use super::{Error, Nanos, Range, bars::Bars, market::Market, rows};
+use super::{
+    Error, Nanos, Range,
+    bars::{Bars, mean},
+    market::Market,
+    rows,
+};
 use crate::lake::above;
 
 /// Trades of a bar. Prices are YES dollars; block trades, which are matched off the book, are
@@ -75,6 +80,14 @@ struct Sum {
 }
 
 impl Named {
+    /// Adds trades to those that are known by their name.
+    fn join_into(self, named: &mut HashMap<String, Self>, name: &str) {
+        match named.get_mut(name) {
+            Some(first) => first.join(self),
+            None => drop(named.insert(name.to_owned(), self)),
+        }
+    }
+
     /// Of two streams that have a name, the one that had it first counts.
     fn join(&mut self, mut other: Self) {
         if self.since.1 == other.since.1 {
@@ -151,11 +164,7 @@ pub(super) fn vwap(
             let name = names.and_then(|(names, seqs)| Some((rows::text(names, row)?, seqs)));
             if let Some((name, seqs)) = name {
                 let since = (*at, stream, rows::get(seqs, row).unwrap_or_default());
-                let found = Named { since, trades: vec![(*at, trade)] };
-                match part.named.get_mut(name) {
-                    Some(first) => first.join(found),
-                    None => drop(part.named.insert(name.to_owned(), found)),
-                }
+                Named { since, trades: vec![(*at, trade)] }.join_into(&mut part.named, name);
             } else if *at >= range.start()
                 && let Some(sum) = bars.at(*at)
             {
@@ -169,10 +178,7 @@ pub(super) fn vwap(
             bars.join(others, Sum::join);
         }
         for (name, found) in part.named {
-            match named.get_mut(&name) {
-                Some(first) => first.join(found),
-                None => drop(named.insert(name, found)),
-            }
+            found.join_into(&mut named, &name);
         }
     })?;
     let trades = named.into_values().flat_map(|named| named.trades);
@@ -184,7 +190,7 @@ pub(super) fn vwap(
     let bar = |(bar, sum): (Option<i64>, Sum)| VwapBar {
         ticker: market.ticker.clone(),
         bar: bar.map(Nanos),
-        vwap: super::bars::mean(sum.price_size, sum.volume).map(|units| units / 1e4),
+        vwap: mean(sum.price_size, sum.volume).map(|units| units / 1e4),
         volume: decimal(sum.volume, 2),
         trades: sum.trades,
         block_volume: decimal(sum.block_volume, 2),

@@ -26,7 +26,7 @@ use parquet::{
 use super::{
     Error, Lake,
     manifest::Part,
-    order::{DAY_NS, day_of},
+    order::DAY_NS,
     ordered,
     stored::{self, Stored},
     table,
@@ -81,8 +81,9 @@ impl Lake {
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let (table, groups) = self.find(wanted)?;
-        let read =
-            |number| groups.get(number).map_or(Ok(Vec::new()), |g: &Group| g.read(table, wanted));
+        let read = |number: usize| {
+            groups.get(number).map_or(Ok(Vec::new()), |group| group.read(table, wanted))
+        };
         ordered::each(groups.len(), threads, read, |batches| {
             batches?.iter().try_for_each(&mut take)
         })
@@ -98,10 +99,10 @@ impl Lake {
         mut join: impl FnMut(Sum),
     ) -> Result<(), E> {
         let (table, groups) = self.find(wanted)?;
-        let sum = |number| {
+        let sum = |number: usize| {
             let mut sum = Sum::default();
             let Some(group) = groups.get(number) else { return Ok(sum) };
-            for batch in Group::read(group, table, wanted)? {
+            for batch in group.read(table, wanted)? {
                 add(&mut sum, &batch)?;
             }
             Ok(sum)
@@ -133,7 +134,7 @@ impl Lake {
         let (from, to) = wanted.times;
         let other_day =
             part.day().is_some_and(|day| day >= to || day.saturating_add(DAY_NS) <= from);
-        if part.rows == 0 || table.dated && other_day {
+        if part.rows == 0 || other_day {
             return Ok(());
         }
         let file = self.folder().join(&part.path);
@@ -176,7 +177,7 @@ impl Footers {
 
 /// A small file, on which all else may hang, is compared with its digest; larger ones only by
 /// `kalshi verify`, as that reads them whole. One that differs goes, so that the lake is built anew.
-pub(super) fn check(part: &Part, file: &Path) -> Result<(), Error> {
+fn check(part: &Part, file: &Path) -> Result<(), Error> {
     if part.stat.bytes > CHECKED_BYTES_MAX || part.has_digest_of(file) {
         return Ok(());
     }
@@ -196,7 +197,7 @@ impl Part {
         let (_, rest) = self.path.split_once("/date=")?;
         let date: jiff::civil::Date = rest.split('/').next()?.parse().ok()?;
         let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_nanosecond();
-        Some(day_of(i64::try_from(start).ok()?))
+        i64::try_from(start).ok()
     }
 }
 
