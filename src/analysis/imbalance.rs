@@ -8,7 +8,7 @@ use super::{
     market::{Market, Piece},
     replay::Replay,
 };
-use crate::book::Book;
+use crate::book::TopLevels;
 use crate::protocol::Side;
 
 /// Book imbalance in a bar: `(yes - no) / (yes + no)` over the contracts resting on the best
@@ -67,14 +67,21 @@ pub(super) fn imbalance(
     let sum = |number: usize| {
         let mut bars = Bars::<Sum>::new(every_ns);
         let Some((piece, from_ns, to_ns)) = stretches.get(number) else { return Ok(bars) };
-        Replay::of(market, piece.span).walk(*from_ns, *to_ns, |book, since_ns, until_ns| {
-            let Some(value) = of(book, depth) else { return };
-            bars.share(since_ns, until_ns, |sum, ns| {
-                sum.ns = sum.ns.saturating_add(ns);
-                sum.weighted += value * seconds(ns);
-                sum.last = Some(value);
-            });
-        })?;
+        // The imbalance that stands, and since when.
+        let mut standing = None;
+        let mut stand = |value: Option<f64>, now_ns: i64| {
+            if let Some((value, since_ns)) = standing {
+                bars.share(since_ns, now_ns, |sum, ns| {
+                    sum.ns = sum.ns.saturating_add(ns);
+                    sum.weighted += value * seconds(ns);
+                    sum.last = Some(value);
+                });
+            }
+            standing = value.map(|value| (value, now_ns));
+        };
+        let times = (*from_ns, *to_ns);
+        Replay::of(market, piece.span).walk(times, depth, |top, at_ns| stand(of(top), at_ns))?;
+        stand(None, *to_ns);
         Ok(bars)
     };
     market.each(stretches.len(), sum, |others| {
@@ -95,9 +102,9 @@ pub(super) fn imbalance(
     Ok(bars.collect())
 }
 
-/// The imbalance of one book.
-fn of(book: &Book, depth: usize) -> Option<f64> {
-    let [yes, no] = [Side::Yes, Side::No].map(|side| contracts(book.top(side, depth).units()));
+/// The imbalance of what rests on the best levels.
+fn of(top: &TopLevels) -> Option<f64> {
+    let [yes, no] = [Side::Yes, Side::No].map(|side| contracts(top.contracts(side).units()));
     (yes + no > 0.0).then(|| (yes - no) / (yes + no))
 }
 

@@ -11,9 +11,9 @@ use super::{
     market::{Market, Span},
     rows::{self, Sides},
 };
-use crate::book::Book;
+use crate::book::{self, Book, TopLevels};
 use crate::lake::above;
-use crate::protocol::{Price, Size};
+use crate::protocol::{Price, Side, Size};
 
 /// A whole book is looked for in so much time before an instant, and if there is none, in more.
 const LOOKS_BACK_NS: [i64; 4] = [300_000_000_000, 3_600_000_000_000, 86_400_000_000_000, i64::MAX];
@@ -57,33 +57,35 @@ impl<'m> Replay<'m> {
     pub(super) fn book(self, until_ns: i64) -> Result<Standing, Error> {
         let mut standing = self.checkpoint(until_ns)?;
         let from_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
-        self.apply(&mut standing, (from_ns, until_ns), true, |_, _, _| {})?;
+        let (start, times) = (standing.last, (from_ns, until_ns));
+        let last = self.changes(start, times, MARKED, |side, price, change, _| {
+            standing.book.apply(side, price, change)
+        })?;
+        standing.last = last.or(start);
         Ok(standing)
     }
 
-    /// The book over `[from_ns, to_ns)`: `each` sees it with the times from and until which it
-    /// stood as it is.
+    /// The best `count` levels over `[from_ns, to_ns)`: `each` sees them as they stand from
+    /// `from_ns` on, and then whenever they have changed, with the time of that.
     pub(super) fn walk(
         self,
-        from_ns: i64,
-        to_ns: i64,
-        mut each: impl FnMut(&Book, i64, i64),
+        (from_ns, to_ns): (i64, i64),
+        count: usize,
+        mut each: impl FnMut(&TopLevels, i64),
     ) -> Result<(), Error> {
-        let mut standing = self.checkpoint(from_ns)?;
+        let standing = self.checkpoint(from_ns)?;
         let start_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
-        self.apply(
-            &mut standing,
-            (start_ns, to_ns.saturating_sub(1)),
-            false,
-            |book, since, until| {
-                if until > from_ns && until > since {
-                    each(book, since.max(from_ns), until);
-                }
-            },
-        )?;
-        if let Some(last) = standing.last {
-            each(&standing.book, last.at_ns.max(from_ns), to_ns);
+        let mut top = TopLevels::of(&standing.book, count);
+        if standing.last.is_some() {
+            each(&top, from_ns);
         }
+        let times = (start_ns, to_ns.saturating_sub(1));
+        self.changes(standing.last, times, LEVELS, |side, price, change, at_ns| {
+            if top.apply(side, price, change)? {
+                each(&top, at_ns.max(from_ns));
+            }
+            Ok(())
+        })?;
         Ok(())
     }
 
@@ -94,7 +96,7 @@ impl<'m> Replay<'m> {
             let mut standing = Standing::default();
             let times = (from_ns, until_ns.saturating_add(1));
             self.market.scan("checkpoint", MARKED, times, |place, batch| {
-                let levels = Levels::of(self, place, batch, true)?;
+                let levels = Levels::of(self, place, batch)?;
                 for row in levels.rows() {
                     let newest = standing.last.map_or(i64::MIN, |last| last.seq);
                     let seq = levels.seq(row);
@@ -102,7 +104,8 @@ impl<'m> Replay<'m> {
                         standing = Standing { book: Book::new(), last: Some(levels.mark(row)) };
                     }
                     if seq >= newest {
-                        levels.apply(row, &mut standing.book)?;
+                        let Some((side, price, size)) = levels.level(row) else { continue };
+                        standing.book.apply(side, price, size).map_err(|e| self.wrong(e))?;
                     }
                 }
                 Ok(())
@@ -114,38 +117,33 @@ impl<'m> Replay<'m> {
         Ok(Standing::default())
     }
 
-    /// Applies the changes after those that are in a book. Before each frame, `each` sees the book
-    /// with the time of its last frame and of this one.
-    fn apply(
+    /// Gives the changes after a frame to `apply`, with their times. Returns the last frame.
+    fn changes(
         self,
-        standing: &mut Standing,
+        start: Option<Mark>,
         (from_ns, until_ns): (i64, i64),
-        whole_marks: bool,
-        mut each: impl FnMut(&Book, i64, i64),
-    ) -> Result<(), Error> {
-        let columns = if whole_marks { MARKED } else { LEVELS };
-        let start_seq = standing.last.map_or(i64::MIN, |last| last.seq);
+        columns: &[&'static str],
+        mut apply: impl FnMut(Side, Price, Size, i64) -> Result<(), book::Error>,
+    ) -> Result<Option<Mark>, Error> {
+        let start_seq = start.map_or(i64::MIN, |last| last.seq);
         let times = (from_ns, until_ns.saturating_add(1));
+        let mut last = None;
         self.market.scan("book_event", columns, times, |place, batch| {
-            let levels = Levels::of(self, place, batch, whole_marks)?;
-            let mut last = standing.last.map(|last| (last.seq, last.at_ns));
+            let levels = Levels::of(self, place, batch)?;
             let mut last_row = None;
-            for row in levels.rows() {
-                let (seq, at_ns) = (levels.seq(row), levels.at_ns(row));
-                if seq <= start_seq {
-                    continue;
-                }
-                match last {
-                    Some((last_seq, _)) if last_seq == seq => {}
-                    Some((_, since_ns)) => each(&standing.book, since_ns, at_ns),
-                    None => {}
-                }
-                (last, last_row) = (Some((seq, at_ns)), Some(row));
-                levels.apply(row, &mut standing.book)?;
+            for row in levels.rows().filter(|row| levels.seq(*row) > start_seq) {
+                last_row = Some(row);
+                let Some((side, price, change)) = levels.level(row) else { continue };
+                apply(side, price, change, levels.at_ns(row)).map_err(|e| self.wrong(e))?;
             }
-            standing.last = last_row.map(|row| levels.mark(row)).or(standing.last);
+            last = last_row.map(|row| levels.mark(row)).or(last);
             Ok(())
-        })
+        })?;
+        Ok(last)
+    }
+
+    fn wrong(self, source: book::Error) -> Error {
+        Error::Rebuild { ticker: self.market.ticker.clone(), source }
     }
 }
 
@@ -164,18 +162,14 @@ struct Levels<'b> {
 }
 
 impl<'b> Levels<'b> {
-    fn of(
-        of: Replay<'b>,
-        place: usize,
-        batch: &'b RecordBatch,
-        whole_marks: bool,
-    ) -> Result<Self, Error> {
-        let marks = if whole_marks {
-            let [recv, event, rest] =
-                ["recv_off_ns", "event_us", "event_sub_ns"].map(|name| rows::whole(batch, name));
-            Some([recv?, event?, rest?])
-        } else {
-            None
+    fn of(of: Replay<'b>, place: usize, batch: &'b RecordBatch) -> Result<Self, Error> {
+        let marks = match batch.column_by_name("recv_off_ns") {
+            Some(_) => {
+                let [recv, event, rest] = ["recv_off_ns", "event_us", "event_sub_ns"]
+                    .map(|name| rows::whole(batch, name));
+                Some([recv?, event?, rest?])
+            }
+            None => None,
         };
         Ok(Self {
             of,
@@ -220,12 +214,11 @@ impl<'b> Levels<'b> {
         }
     }
 
-    fn apply(&self, row: usize, book: &mut Book) -> Result<(), Error> {
-        let level = (self.sides.get(row), rows::get(self.prices, row), rows::get(self.sizes, row));
-        let (Some(side), Some(price), Some(size)) = level else { return Ok(()) };
-        let Ok(price) = Price::from_units(i64::from(price)) else { return Ok(()) };
-        book.apply(side, price, Size::from_units(size))
-            .map_err(|source| Error::Rebuild { ticker: self.of.market.ticker.clone(), source })
+    /// A level, or the change of one; an empty book is a row of none.
+    #[inline]
+    fn level(&self, row: usize) -> Option<(Side, Price, Size)> {
+        let price = Price::from_units(i64::from(rows::get(self.prices, row)?)).ok()?;
+        Some((self.sides.get(row)?, price, Size::from_units(rows::get(self.sizes, row)?)))
     }
 }
 
