@@ -19,10 +19,16 @@ impl<Sum: Default> Bars<Sum> {
     /// Spreads what stood over `[from_ns, to_ns)` over the bars of that time: `add` gets each bar
     /// and how long it stood in it.
     pub(super) fn share(&mut self, from_ns: i64, to_ns: i64, mut add: impl FnMut(&mut Sum, i64)) {
+        let Some(every) = self.every_ns else {
+            if let Some(sum) = self.sum(0).filter(|_| from_ns < to_ns) {
+                add(sum, to_ns.saturating_sub(from_ns));
+            }
+            return;
+        };
         let mut from = from_ns;
         while from < to_ns {
             let number = self.number(from);
-            let end = self.start(number.saturating_add(1)).map_or(to_ns, |end| end.min(to_ns));
+            let end = number.saturating_add(1).saturating_mul(every).min(to_ns);
             if let Some(sum) = self.sum(number) {
                 add(sum, end.saturating_sub(from));
             }
@@ -54,10 +60,6 @@ impl<Sum: Default> Bars<Sum> {
 
     fn number(&self, at_ns: i64) -> i64 {
         self.every_ns.map_or(0, |every| at_ns.div_euclid(every.max(1)))
-    }
-
-    fn start(&self, number: i64) -> Option<i64> {
-        self.every_ns.map(|every| number.saturating_mul(every))
     }
 
     #[inline]

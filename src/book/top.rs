@@ -38,7 +38,7 @@ impl TopLevels {
             let mut bids = Bids::new(count);
             for (price, size) in book.levels(side) {
                 // INVARIANT: the levels of a book are above zero and each is there once.
-                drop(bids.apply(side, price, size));
+                let _ = bids.apply(side, price, size);
             }
             bids
         };
@@ -169,7 +169,7 @@ impl Levels {
         if here != 0 {
             return Some(number * 128 + here.trailing_zeros() as usize);
         }
-        let above = self.used & u128::MAX.checked_shl(number as u32 + 1).unwrap_or_default();
+        let above = self.used & (u128::MAX << number << 1);
         let number = above.trailing_zeros() as usize;
         Some(number * 128 + self.words.get(number)?.trailing_zeros() as usize)
     }

@@ -11,7 +11,6 @@ use std::{
     thread,
 };
 
-use arrow::record_batch::RecordBatch;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{
@@ -19,7 +18,7 @@ use super::{
     digest::{Digester, chain},
     manifest::{Mark, Session},
     news::Job,
-    stage::Stage,
+    stage::{Batches, Stage},
 };
 use crate::tape::{Layout, Reader, Segment};
 
@@ -65,7 +64,7 @@ pub(super) struct Found {
 /// What a reading thread makes of a job.
 enum Part {
     /// Rows, and whether they are facts of the session as a whole.
-    Rows(Vec<(&'static str, RecordBatch)>, bool),
+    Rows(Batches, bool),
     Segment(SegmentReport),
     Digested(Box<Digested>),
     Failed(Error),
@@ -105,7 +104,7 @@ pub(super) fn digest(
         for part in &receiver {
             each();
             match part {
-                Part::Rows(batches, facts) => stage.append(batches, facts)?,
+                Part::Rows(rows, facts) => stage.append(rows, facts)?,
                 Part::Segment(segment) => found.segments.push(segment),
                 Part::Digested(digested) => found.sessions.push(*digested),
                 Part::Failed(error) => return Err(error),
@@ -208,8 +207,11 @@ impl Out<'_> {
     }
 
     fn flush(&mut self, digester: &mut Digester, facts: bool) -> Result<(), Stopped> {
-        let batches = digester.rows.take().map_err(Some)?;
-        if batches.is_empty() { Ok(()) } else { self.send(Part::Rows(batches, facts)) }
+        let rows = digester.rows.take().map_err(Some)?;
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.send(Part::Rows(Batches::of(rows).map_err(Some)?, facts))
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     column::Form,
     ids::{Number, session_of},
     manifest::{Part, Session},
-    order::{self, Names},
+    order::{self, Names, Sorted},
     read::typed,
     stored::Stored,
     table,
@@ -52,7 +52,7 @@ pub(super) fn rewrite(
 /// Rows as a digestion makes them.
 #[derive(Default)]
 struct Gathered {
-    batches: Vec<RecordBatch>,
+    batches: Vec<Sorted>,
     markets: HashMap<String, Number>,
 }
 
@@ -67,7 +67,7 @@ impl Gathered {
             let batch = self.numbered(table, &batch.map_err(|e| fail(e.into()))?)?;
             let batch = less(table, batch, without)?;
             if batch.num_rows() > 0 {
-                self.batches.push(batch);
+                self.batches.push(order::sorted(table, batch)?);
             }
         }
         Ok(())

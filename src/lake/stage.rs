@@ -7,8 +7,8 @@ use arrow::{array::AsArray, datatypes::UInt64Type, record_batch::RecordBatch};
 use super::{
     Error,
     manifest::Part,
-    order::{self, Names},
-    stored::TABLES,
+    order::{self, Names, Sorted},
+    stored::{self, Stored, TABLES},
     write,
 };
 
@@ -27,7 +27,30 @@ pub(super) struct Stage<'f> {
     parts: Vec<Part>,
 }
 
-type Tables = HashMap<&'static str, Vec<RecordBatch>>;
+type Tables = HashMap<&'static str, Vec<Sorted>>;
+
+/// Rows of several tables, in the order of each.
+pub(super) struct Batches {
+    sorted: Vec<(&'static Stored, Sorted)>,
+    /// The names of new markets in them.
+    names: Option<RecordBatch>,
+}
+
+impl Batches {
+    /// Puts rows in order, table by table.
+    pub(super) fn of(rows: Vec<(&'static str, RecordBatch)>) -> Result<Self, Error> {
+        let mut batches = Self { sorted: Vec::new(), names: None };
+        for (name, batch) in rows {
+            if name == "market" {
+                batches.names = Some(batch);
+                continue;
+            }
+            let table = stored::table(name)?;
+            batches.sorted.push((table, order::sorted(table, batch)?));
+        }
+        Ok(batches)
+    }
+}
 
 /// What a digestion has stored.
 pub(super) struct Finished {
@@ -53,21 +76,13 @@ impl<'f> Stage<'f> {
         }
     }
 
-    /// Takes rows, which tell of frames or are facts of a whole session, with the names of all new
-    /// markets in them.
-    pub(super) fn append(
-        &mut self,
-        batches: Vec<(&'static str, RecordBatch)>,
-        facts: bool,
-    ) -> Result<(), Error> {
-        for (table, batch) in batches {
-            if table == "market" {
-                self.name(&batch);
-                continue;
-            }
-            self.gathered += batch.num_rows();
+    /// Takes rows, which tell of frames or are facts of a whole session.
+    pub(super) fn append(&mut self, rows: Batches, facts: bool) -> Result<(), Error> {
+        rows.names.iter().for_each(|names| self.name(names));
+        for (table, sorted) in rows.sorted {
+            self.gathered += sorted.batch.num_rows();
             let tables = if facts { &mut self.facts } else { &mut self.rows };
-            tables.entry(table).or_default().push(batch);
+            tables.entry(table.name).or_default().push(sorted);
         }
         if self.gathered >= ROWS_MAX { self.store_rows() } else { Ok(()) }
     }

@@ -1,7 +1,8 @@
 //! One subscription of one connection: its markets and their books.
 
-use std::collections::HashMap;
+use std::mem;
 
+use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -39,6 +40,9 @@ pub(super) struct Stream {
 pub(super) struct Market {
     first_ns: i64,
     last_ns: i64,
+    /// The last time but one.
+    #[serde(skip)]
+    before_ns: i64,
     /// Changes applied since the last row of the whole book.
     changes: usize,
     snapshots: i64,
@@ -171,11 +175,12 @@ impl Stream {
 
     /// Counts a message about a market.
     pub(super) fn see(&mut self, market: Number, at_ns: i64, seen: Seen) -> &mut Market {
-        let entry = self
-            .markets
-            .entry(market)
-            .or_insert_with(|| Market { first_ns: at_ns, ..Market::default() });
-        entry.last_ns = at_ns;
+        let entry = self.markets.entry(market).or_insert_with(|| Market {
+            first_ns: at_ns,
+            last_ns: at_ns,
+            ..Market::default()
+        });
+        entry.before_ns = mem::replace(&mut entry.last_ns, at_ns);
         *match seen {
             Seen::Snapshot => &mut entry.snapshots,
             Seen::Delta => &mut entry.deltas,
@@ -227,7 +232,6 @@ impl Stream {
         rows: &mut Rows,
     ) -> Applied {
         let stream = self.number;
-        let before_ns = self.markets.get(&market).map_or(now.at, |market| market.last_ns);
         let entry = self.see(market, now.at, Seen::Delta);
         let Some(live) = &mut entry.live else {
             return if entry.snapshots > 0 { Applied::InHole } else { Applied::NoSnapshot };
@@ -240,7 +244,7 @@ impl Stream {
             live.quote = Quote::of(&live.book, now);
         }
         entry.changes += 1;
-        let next_day = day_of(before_ns) < day_of(now.at);
+        let next_day = day_of(entry.before_ns) < day_of(now.at);
         if entry.changes >= CHANGES_MAX
             || (next_day && entry.changes >= live.book.depth(Side::Yes) + live.book.depth(Side::No))
         {

@@ -9,8 +9,10 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray, StringArray, UInt8Array, UInt32Array},
-    compute::interleave,
+    array::{
+        Array, ArrayRef, AsArray, DictionaryArray, MutableArrayData, StringArray, UInt8Array,
+        UInt32Array, make_array,
+    },
     datatypes::{UInt8Type, UInt64Type},
     record_batch::RecordBatch,
 };
@@ -32,7 +34,7 @@ use super::{
     Error,
     column::Form,
     manifest::{Part, Stat},
-    order::{Names, Place},
+    order::{Names, Slice, Sorted},
     ordered,
     stored::Stored,
     table::{self, Spec},
@@ -44,11 +46,11 @@ pub(super) const ROW_GROUP_ROWS: usize = 61_440;
 const BOOK_ROWS: usize = 8_192;
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Writes gathered rows, in this order, to a new file under a path within the lake.
+/// Writes rows of batches, in this order, to a new file under a path within the lake.
 pub(super) fn write(
     table: &Stored,
-    batches: &[RecordBatch],
-    rows: &[Place],
+    batches: &[Sorted],
+    rows: &[Slice],
     names: &Names,
     (lake, path): (&Path, String),
     threads: usize,
@@ -66,7 +68,7 @@ pub(super) fn write(
     Ok(Part {
         table: table.name.to_owned(),
         xxh128: format!("{:032x}", sink.hash.digest128()),
-        rows: rows.len() as u64,
+        rows: rows.iter().map(|(_, rows)| rows.len() as u64).sum(),
         path,
         stat: Stat::of(&file).map_err(|e| Error::file("look at", &file, e))?,
         sessions: BTreeSet::new(),
@@ -76,8 +78,8 @@ pub(super) fn write(
 /// Encodes row groups with several threads and writes them in their order.
 fn fill<W: Write + Send>(
     table: &Stored,
-    batches: &[RecordBatch],
-    rows: &[Place],
+    batches: &[Sorted],
+    rows: &[Slice],
     names: &Names,
     sink: W,
     threads: usize,
@@ -89,9 +91,9 @@ fn fill<W: Write + Send>(
     let writer = ArrowWriter::try_new_with_options(sink, schema, options)?;
     let (mut writer, factory) = writer.into_serialized_writer()?;
     let group_rows = if table.name == "checkpoint" { BOOK_ROWS } else { ROW_GROUP_ROWS };
-    let groups: Vec<&[Place]> = rows.chunks(group_rows).collect();
-    let encode = |number| {
-        let rows = groups.get(number).copied().unwrap_or_default();
+    let groups = row_groups(rows, group_rows);
+    let encode = |number: usize| {
+        let rows = groups.get(number).map(Vec::as_slice).unwrap_or_default();
         encode(table.columns(), batches, rows, names, (&factory, number))
     };
     ordered::each(groups.len(), threads, encode, |chunks| {
@@ -104,25 +106,66 @@ fn fill<W: Write + Send>(
     writer.into_inner()
 }
 
+/// Cuts rows into groups of so many.
+fn row_groups(rows: &[Slice], size: usize) -> Vec<Vec<Slice>> {
+    let mut groups: Vec<Vec<Slice>> = Vec::new();
+    let mut room = 0;
+    for (batch, rows) in rows {
+        let mut start = rows.start;
+        while start < rows.end {
+            if room == 0 {
+                groups.push(Vec::new());
+                room = size;
+            }
+            let end = rows.end.min(start + room);
+            if let Some(group) = groups.last_mut() {
+                group.push((*batch, start..end));
+            }
+            room -= end - start;
+            start = end;
+        }
+    }
+    groups
+}
+
 fn encode(
     columns: &[Spec],
-    batches: &[RecordBatch],
-    rows: &[Place],
+    batches: &[Sorted],
+    rows: &[Slice],
     names: &Names,
     (factory, number): (&ArrowRowGroupWriterFactory, usize),
 ) -> Result<Vec<ArrowColumnChunk>, ParquetError> {
     let writers = factory.create_column_writers(number)?;
+    let mut used: Vec<usize> = rows.iter().map(|(batch, _)| *batch).collect();
+    used.sort_unstable();
+    used.dedup();
+    let sources: Vec<&RecordBatch> =
+        used.iter().filter_map(|place| batches.get(*place)).map(|sorted| &sorted.batch).collect();
+    let rows: Vec<Slice> = rows
+        .iter()
+        .filter_map(|(batch, rows)| Some((used.binary_search(batch).ok()?, rows.clone())))
+        .collect();
     let columns = columns.iter().enumerate().zip(writers);
     let encode = columns.map(|((number, column), mut writer)| {
-        let values: Vec<&dyn Array> =
-            batches.iter().filter_map(|b| b.columns().get(number)).map(|c| &**c).collect();
-        let values = named(column.form, interleave(&values, rows)?, names);
+        let values = sources.iter().filter_map(|batch| batch.columns().get(number));
+        let values = named(column.form, gather(values, &rows), names);
         for leaf in compute_leaves(&column.stored(), &values)? {
             writer.write(&leaf)?;
         }
         writer.close()
     });
     encode.collect()
+}
+
+/// Rows of one column of several batches.
+fn gather<'b>(values: impl Iterator<Item = &'b ArrayRef>, rows: &[Slice]) -> ArrayRef {
+    let values: Vec<_> = values.map(Array::to_data).collect();
+    let count = rows.iter().map(|(_, rows)| rows.len()).sum();
+    let mut gathered = MutableArrayData::new(values.iter().collect(), false, count);
+    for (place, rows) in rows {
+        gathered.extend(*place, rows.start, rows.end);
+    }
+    make_array(gathered.freeze())
 }
 
 /// Puts names and words in the place of numbers.

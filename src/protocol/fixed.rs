@@ -23,16 +23,23 @@ pub(super) fn parse(text: &str, places: u32) -> Result<i64, FixedError> {
         Some(rest) => (true, rest),
         None => (false, text),
     };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if whole.is_empty() || (fraction.is_empty() && digits.contains('.')) {
+    let mut value = 0_i64;
+    let mut digits = digits.bytes();
+    let mut before = 0;
+    let mut point = false;
+    for byte in digits.by_ref() {
+        if byte == b'.' {
+            point = true;
+            break;
+        }
+        value = push_digit(value, byte)?;
+        before += 1;
+    }
+    if before == 0 || (point && digits.len() == 0) {
         return Err(FixedError::Malformed);
     }
-    let mut value = 0_i64;
-    for digit in whole.bytes() {
-        value = push_digit(value, digit)?;
-    }
     let mut left = places;
-    for digit in fraction.bytes() {
+    for digit in digits {
         if left > 0 {
             value = push_digit(value, digit)?;
             left -= 1;

@@ -3,8 +3,11 @@
 use std::{
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+    mem,
     path::{Path, PathBuf},
 };
+
+use memchr::memchr;
 
 use super::Error;
 
@@ -18,6 +21,9 @@ const LINE_BYTES_MAX: u64 = 6 * (64 << 20) + (1 << 20);
 pub struct Reader {
     path: PathBuf,
     source: Box<dyn BufRead + Send>,
+    /// Bytes of the source that the line is, where it is whole in there.
+    whole: usize,
+    /// Else what there is of it so far.
     line: Vec<u8>,
     number: u64,
     offset: u64,
@@ -65,6 +71,7 @@ impl Reader {
         Ok(Self {
             path: path.to_owned(),
             source,
+            whole: 0,
             line: Vec::new(),
             number: 0,
             offset,
@@ -81,6 +88,7 @@ impl Reader {
     /// [`Error::Segment`] when the file cannot be read on, as when its compression is cut short,
     /// or when a line is longer than any that is written.
     pub fn next_line(&mut self) -> Result<Option<Line<'_>>, Error> {
+        self.source.consume(mem::take(&mut self.whole));
         self.line.clear();
         if self.over {
             return Ok(None);
@@ -89,35 +97,54 @@ impl Reader {
         if result.is_err() && self.salvage() {
             result = self.read_line();
         }
-        result.map_err(|source| Error::segment("read", &self.path, source))?;
-        let read = self.line.len();
-        if read == 0 {
+        let fail = |source| Error::segment("read", &self.path, source);
+        result.map_err(fail)?;
+        let bytes = match self.whole {
+            0 => &*self.line,
+            // It is there, so that nothing is read.
+            whole => self.source.fill_buf().map_err(fail)?.get(..whole).unwrap_or_default(),
+        };
+        if bytes.is_empty() {
             return Ok(None);
         }
-        let offset = self.offset;
-        self.offset += read as u64;
+        let (offset, read) = (self.offset, bytes.len() as u64);
+        self.offset += read;
         self.number += 1;
-        let ended = self.line.last() == Some(&b'\n');
-        if ended {
-            self.line.pop();
-        } else {
-            self.over = true;
-            if read as u64 > self.line_bytes_max {
-                let reason = format!(
-                    "line {} is longer than {} MB",
-                    self.number,
-                    self.line_bytes_max / 1_000_000
-                );
-                let source = io::Error::new(io::ErrorKind::InvalidData, reason);
-                return Err(Error::segment("read", &self.path, source));
-            }
+        let number = self.number;
+        if let Some(bytes) = bytes.strip_suffix(b"\n") {
+            return Ok(Some(Line { number, offset, bytes, ended: true }));
         }
-        Ok(Some(Line { number: self.number, offset, bytes: &self.line, ended }))
+        self.over = true;
+        if read > self.line_bytes_max {
+            let reason =
+                format!("line {number} is longer than {} MB", self.line_bytes_max / 1_000_000);
+            return Err(fail(io::Error::new(io::ErrorKind::InvalidData, reason)));
+        }
+        Ok(Some(Line { number, offset, bytes, ended: false }))
     }
 
-    fn read_line(&mut self) -> io::Result<usize> {
-        let room = (self.line_bytes_max + 1).saturating_sub(self.line.len() as u64);
-        self.source.by_ref().take(room).read_until(b'\n', &mut self.line)
+    /// Reads up to a line break, or to the end. A line that is whole in the source stays there.
+    fn read_line(&mut self) -> io::Result<()> {
+        loop {
+            let room = (self.line_bytes_max + 1).saturating_sub(self.line.len() as u64);
+            let bytes = match self.source.fill_buf() {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                bytes => bytes?,
+            };
+            let room = usize::try_from(room).map_or(bytes.len(), |room| room.min(bytes.len()));
+            let bytes = bytes.get(..room).unwrap_or_default();
+            let found = memchr(b'\n', bytes).map(|at| at + 1);
+            if let Some(length) = found.filter(|_| self.line.is_empty()) {
+                self.whole = length;
+                return Ok(());
+            }
+            let length = found.unwrap_or(bytes.len());
+            self.line.extend_from_slice(bytes.get(..length).unwrap_or_default());
+            self.source.consume(length);
+            if found.is_some() || length == 0 {
+                return Ok(());
+            }
+        }
     }
 
     /// A large step that meets damage loses the sound bytes before it. Goes back to the last that

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use simdutf8::basic::from_utf8;
 
 use super::Event;
 
@@ -56,7 +58,7 @@ pub fn write_frame(out: &mut Vec<u8>, recv_ns: i64, conn: u32, frame: &str) {
     out.extend_from_slice(br#","frame":"#);
     let start = out.len();
     out.extend_from_slice(frame.as_bytes());
-    if memchr::memchr2(b'\n', b'\r', frame.as_bytes()).is_some() {
+    if memchr2(b'\n', b'\r', frame.as_bytes()).is_some() {
         for byte in out.iter_mut().skip(start).filter(|byte| matches!(**byte, b'\n' | b'\r')) {
             *byte = b' ';
         }
@@ -92,7 +94,7 @@ impl<'a> Record<'a> {
     /// # Errors
     /// [`RecordError`] where the line is neither.
     pub fn parse(line: &'a [u8]) -> Result<Self, RecordError> {
-        let line = std::str::from_utf8(line).map_err(|_| RecordError::NotUtf8)?;
+        let line = from_utf8(line).map_err(|_| RecordError::NotUtf8)?;
         match Self::parse_own_frame(line) {
             Some(record) => Ok(record),
             None => Self::parse_any(line),
@@ -102,9 +104,10 @@ impl<'a> Record<'a> {
     /// The one shape nearly every line has, split without parsing the frame.
     fn parse_own_frame(line: &'a str) -> Option<Self> {
         let rest = line.strip_prefix(r#"{"recv_ns":"#)?;
-        let (recv_ns, rest) = rest.split_once(',')?;
-        let (conn, rest) = rest.strip_prefix(r#""conn":"#)?.split_once(',')?;
-        let frame = rest.strip_prefix(r#""frame":"#)?.strip_suffix('}')?;
+        let (recv_ns, rest) = rest.split_at_checked(memchr(b',', rest.as_bytes())?)?;
+        let rest = rest.strip_prefix(r#","conn":"#)?;
+        let (conn, rest) = rest.split_at_checked(memchr(b',', rest.as_bytes())?)?;
+        let frame = rest.strip_prefix(r#","frame":"#)?.strip_suffix('}')?;
         Some(Self {
             recv_ns: Some(recv_ns.parse().ok()?),
             conn: Some(conn.parse().ok()?),

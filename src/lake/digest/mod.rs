@@ -5,13 +5,9 @@ mod event;
 mod finish;
 mod row;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    error::Error as StdError,
-    fmt::Write,
-    path::Path,
-};
+use std::{collections::BTreeMap, error::Error as StdError, fmt::Write, path::Path};
 
+use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
 use super::{
