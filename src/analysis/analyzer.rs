@@ -17,12 +17,11 @@ use super::{
     holes::{self, Of},
     imbalance,
     market::{self, Market},
-    markets, spread, statement, vwap,
+    markets,
+    near::near,
+    spread, statement, vwap,
 };
 use crate::lake::{self, Lake, Lakes, LoadReport, Progress};
-
-/// The most names an error suggests.
-const SUGGESTIONS: usize = 3;
 
 /// Log folders, and the questions to ask of them.
 ///
@@ -365,7 +364,7 @@ impl Analyzer {
                 return ask(&market);
             }
         }
-        let near = near(wanted, market::tickers(&lakes, threads)?);
+        let near = near(&wanted.to_ascii_uppercase(), market::tickers(&lakes, threads)?);
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
     }
 
@@ -464,19 +463,4 @@ enum Shown {
     Nothing,
     Tables,
     Views,
-}
-
-/// The names most like one that is not there: within a third of its length, or beginning with it.
-fn near(wanted: &str, names: Vec<String>) -> Vec<String> {
-    let wanted = wanted.to_ascii_uppercase();
-    let limit = wanted.len().div_ceil(3);
-    let mut close: Vec<_> = names
-        .into_iter()
-        .map(|name| (strsim::damerau_levenshtein(&wanted, &name), name))
-        .filter(|(distance, name)| {
-            *distance <= limit || (!wanted.is_empty() && name.starts_with(&wanted))
-        })
-        .collect();
-    close.sort();
-    close.into_iter().take(SUGGESTIONS).map(|(_, name)| name).collect()
 }

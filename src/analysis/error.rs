@@ -74,6 +74,14 @@ pub enum Error {
     /// A text is something else than one query that reads.
     #[error("{0} is refused: SQL only reads here, one query at a time")]
     Refused(String),
+    /// A query calls what is not there.
+    #[error("there is no table function `{name}`")]
+    NoFunction {
+        /// What was called.
+        name: String,
+        /// Table functions with similar names, most similar first.
+        near: Vec<String>,
+    },
     /// A text is no SQL.
     #[error("parse the query: {0}")]
     Syntax(String),
@@ -112,6 +120,13 @@ impl Error {
         let hint = match self {
             Self::UnknownTicker { near, .. } if !near.is_empty() => {
                 return Some(format!("similar names are recorded: {}", near.join(", ")));
+            }
+            Self::NoFunction { near, .. } if !near.is_empty() => {
+                return Some(format!("similar names are there: {}", near.join(", ")));
+            }
+            Self::NoFunction { .. } => {
+                "`book_at`, `spread_bars` and `vwap_bars` are those of the archive; \
+                 `SELECT DISTINCT function_name FROM duckdb_functions()` lists DuckDB's"
             }
             Self::UnknownTicker { .. } | Self::NoMatch(_) => {
                 "`kalshi analyze markets` lists what is recorded"

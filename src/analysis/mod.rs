@@ -19,6 +19,7 @@
 
 mod error;
 mod nanos;
+mod near;
 mod bars;
 mod rows;
 mod market;
