@@ -332,8 +332,8 @@ impl Analyzer {
     /// At least one batch comes back, so that the columns are known where there are no rows.
     ///
     /// # Errors
-    /// [`Error::Refused`] where the text is more than one query that reads, [`Error::Syntax`], and
-    /// [`Error::Database`] with DuckDB's own words.
+    /// [`Error::Refused`] where the text is more than one query that reads, [`Error::NoFunction`],
+    /// [`Error::Syntax`], and [`Error::Database`] with DuckDB's own words.
     pub fn query(&self, sql: &str) -> Result<Vec<RecordBatch>, Error> {
         let fail = database::failed("run the query");
         let reading = self.reading(sql)?;

@@ -126,7 +126,7 @@ impl Error {
             }
             Self::NoFunction { .. } => {
                 "`book_at`, `spread_bars` and `vwap_bars` are those of the archive; \
-                 `SELECT DISTINCT function_name FROM duckdb_functions()` lists DuckDB's"
+                 `FROM duckdb_functions() WHERE function_type = 'table'` lists DuckDB's"
             }
             Self::UnknownTicker { .. } | Self::NoMatch(_) => {
                 "`kalshi analyze markets` lists what is recorded"
@@ -147,6 +147,9 @@ impl Error {
             }
             Self::Load { source: lake::Error::UnknownTable(_), .. } => {
                 "the lake can be deleted at any time, and is then built again"
+            }
+            Self::Database { source, .. } if source.to_string().contains("Table with name") => {
+                "`SHOW TABLES` lists the views, `DESCRIBE bbo` the columns of one"
             }
             Self::Refused(_) => {
                 "--out FILE writes the result of a query to a file, `kalshi export-parquet` recorded rows"

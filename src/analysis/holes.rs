@@ -294,3 +294,31 @@ fn each_conn(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_channel_is_missing_between_its_connections_and_around_them_where_others_were_up() {
+        let up = |first_ns, end_ns, is_asked| Connection { first_ns, end_ns, is_asked };
+        let missing = |connections: &[Connection]| {
+            let carried = Carried { connections: connections.to_vec(), lost: Vec::new() };
+            let missing = carried.missing(Range::default(), Of::Trades).into_iter();
+            missing.map(|m| (m.from_ns, m.to_ns, m.reason, m.is_outside)).collect::<Vec<_>>()
+        };
+        let (down, unasked) = (replay::reason("disconnected"), Of::Trades.unasked());
+        assert_eq!(missing(&[up(5, 9, true), up(0, 6, true)]), []);
+        assert_eq!(missing(&[up(0, 4, true), up(6, 9, true)]), [(4, 6, down, false)]);
+        assert_eq!(
+            missing(&[up(0, 4, false), up(4, 6, true), up(7, 8, false), up(9, 12, true)]),
+            [(0, 4, unasked, true), (6, 9, unasked, false)]
+        );
+        assert_eq!(
+            missing(&[up(0, 4, true), up(6, 9, false)]),
+            [(4, 9, unasked, true)],
+            "asked for no more"
+        );
+        assert_eq!(missing(&[up(0, 4, false)]), [(0, 4, unasked, true)]);
+    }
+}

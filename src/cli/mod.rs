@@ -124,7 +124,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     ) && !args.iter().take_while(|arg| !is_unknown(arg)).any(named);
     let fall_back = nothing_named && (args.len() > 1 || piped);
     if !fall_back {
-        suggest(&mut first, |word| args.iter().take_while(|arg| *arg != word).any(named));
+        suggest(&mut first, |word| args.iter().take_while(|arg| *arg != word).find(|a| named(a)));
         return Err(first);
     }
     let mut args = args;
@@ -133,17 +133,19 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(args)
 }
 
-/// Tells what a ticker in the place of a subcommand may have been meant for.
-fn suggest(error: &mut clap::Error, is_behind_subcommand: impl Fn(&str) -> bool) {
+/// Tells what a ticker in the place of a subcommand may have been meant for; `before` finds the
+/// subcommand in front of it.
+fn suggest<'a>(error: &mut clap::Error, before: impl Fn(&str) -> Option<&'a OsString>) {
     let word = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
-    let Some(word) = word.filter(|word| !is_behind_subcommand(word)) else { return };
-    if error.get(ContextKind::SuggestedSubcommand).is_some() || word.parse::<Ticker>().is_err() {
-        return;
+    let Some(word) = word.filter(|word| word.parse::<Ticker>().is_ok()) else { return };
+    let book = format!("`kalshi analyze book {word}` prints the book that is recorded of it");
+    let tips = match before(&word).and_then(|command| command.to_str()) {
+        None => vec![format!("`kalshi ingest {word}` records a market"), book],
+        Some("analyze") => vec![book],
+        Some(_) => return,
+    };
+    if error.get(ContextKind::SuggestedSubcommand).is_none() {
+        let tips = tips.into_iter().map(Into::into).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
     }
-    let tips = [
-        format!("`kalshi ingest {word} ...` records a market"),
-        format!("`kalshi analyze book {word} ...` asks what is recorded of it"),
-    ];
-    let tips = tips.into_iter().map(Into::into).collect();
-    error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
 }

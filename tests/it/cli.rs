@@ -342,10 +342,11 @@ fn a_gap_without_a_time_has_none() {
 fn a_ticker_in_the_place_of_a_subcommand_is_told_where_it_belongs() {
     let output = kalshi(&tape(), &[A, "--env", "sandbox"]);
     assert_eq!(output.status.code(), Some(2));
-    let tip = format!("tip: `kalshi ingest {A} ...` records a market\n");
-    assert!(err(&output).contains(&tip), "{}", err(&output));
-    for args in [&["analyze", A][..], &["analise", "gaps"]] {
+    let (record, ask) = (format!("tip: `kalshi ingest {A}` "), "tip: `kalshi analyze book ");
+    assert!(err(&output).contains(&record) && err(&output).contains(ask), "{}", err(&output));
+    for (args, tips) in [(&["analyze", A][..], 1), (&["analise", "gaps"], 0)] {
         let text = err(&kalshi(&tape(), args));
-        assert!(!text.contains("kalshi ingest"), "{text}");
+        let told = (text.matches(ask).count(), text.matches("kalshi ingest").count());
+        assert_eq!(told, (tips, 0), "{text}");
     }
 }

@@ -248,6 +248,8 @@ fn a_table_function_that_is_not_there_is_not_called_refused() {
     assert_eq!(suggested, "similar names are there: spread_bars");
     let (_, suggested) = hint("SELECT 1 FROM (FROM candles('KXA'))");
     assert!(suggested.contains("book_at") && suggested.contains("duckdb_functions"), "{suggested}");
+    let hint = load(&tape).query("FROM candles").unwrap_err().hint().unwrap();
+    assert!(hint.contains("SHOW TABLES"), "{hint}");
 }
 
 #[test]
@@ -273,6 +275,9 @@ fn instants_are_times_or_whole_nanoseconds() {
         bars("'2026-05-11 05:33:30', '2026-05-11 05:33:40'")
     );
     assert_eq!(book("NULL"), Vec::<Vec<String>>::new());
+    for instant in ["1778477610", "'yesterday'"] {
+        assert!(analyzer.query(&format!("FROM book_at('{FED}', {instant})")).is_err(), "{instant}");
+    }
 }
 
 #[test]

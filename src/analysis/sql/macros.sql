@@ -1,8 +1,8 @@
 -- Questions as table macros, the same as the program answers without SQL.
 
--- An instant, also given as whole ns since 1970, in ns.
+-- An instant, also given as whole ns since 1970, in ns. What fits an INTEGER is of other units.
 CREATE OR REPLACE MACRO lake.instant_ns(instant) AS
-CASE WHEN typeof(instant) IN ('INTEGER', 'BIGINT', 'HUGEINT') THEN instant::BIGINT
+CASE WHEN typeof(instant) IN ('BIGINT', 'HUGEINT') THEN instant::BIGINT
      ELSE epoch_ns(instant::TIMESTAMP_NS) END;
 
 -- The length of bars, in ns.
