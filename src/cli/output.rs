@@ -112,7 +112,7 @@ fn shorten(column: Vec<&mut String>) {
     const DIGITS: usize = 6;
     let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
     let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
-    let fractions = |text: &String| text.is_empty() || fraction(text).is_some() && number(text);
+    let fractions = |text: &String| text.is_empty() || text.contains(['.', 'e']) && number(text);
     let long = |text: &String| fraction(text).is_some_and(|digits| digits > DIGITS);
     let all = column.iter().all(|text| fractions(text));
     if !all || !column.iter().any(|text| long(text)) {
