@@ -364,7 +364,7 @@ impl Analyzer {
                 return ask(&market);
             }
         }
-        let near = near(&wanted.to_ascii_uppercase(), market::tickers(&lakes, threads)?);
+        let near = near(&wanted.to_ascii_uppercase(), market::tickers(&lakes)?);
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
     }
 
@@ -407,7 +407,7 @@ impl Analyzer {
         let wanted = wanted.trim();
         let patterns = [wanted.to_owned(), wanted.to_ascii_uppercase()]
             .map(|pattern| glob::Pattern::new(&pattern).unwrap_or_default());
-        let mut names = market::tickers(&self.lakes.borrow(), self.options.threads())?;
+        let mut names = market::tickers(&self.lakes.borrow())?;
         names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
         if names.is_empty() { Err(Error::NoMatch(wanted.to_owned())) } else { Ok(names) }
     }

@@ -4,11 +4,11 @@ use serde::Serialize;
 
 use super::{
     Error, Nanos, Range,
-    bars::{Bars, seconds},
+    bars::{Bars, mean, seconds},
     market::{Market, Piece},
     replay::Replay,
 };
-use crate::book::Book;
+use crate::book::TopLevels;
 use crate::protocol::Side;
 
 /// Book imbalance in a bar: `(yes - no) / (yes + no)` over the contracts resting on the best
@@ -29,17 +29,16 @@ pub struct ImbalanceBar {
     pub last: Option<f64>,
 }
 
-/// The time asked for is cut into so many stretches, whose books are rebuilt at once, unless they
-/// would be shorter than this.
-const STRETCHES: i64 = 6;
-const STRETCH_NS_MIN: i64 = 600_000_000_000;
-
 #[derive(Default)]
 struct Sum {
     ns: i64,
-    weighted: f64,
+    /// Exact, so that it does not matter how the time was cut.
+    weighted: i128,
     last: Option<f64>,
 }
+
+/// Imbalances are summed up as so many parts of 1.
+const ONE: f64 = 1e15;
 
 pub(super) fn imbalance(
     market: &Market<'_>,
@@ -48,33 +47,25 @@ pub(super) fn imbalance(
     depth: usize,
 ) -> Result<Vec<ImbalanceBar>, Error> {
     let mut bars = Bars::<Sum>::new(every_ns);
-    let live = market.live();
-    let cut = |piece: &Piece<'_>| (piece.from_ns.max(range.start()), piece.to_ns.min(range.end()));
-    let known_ns = live
-        .iter()
-        .map(cut)
-        .fold(0_i64, |known, (from, to)| known.saturating_add(to.saturating_sub(from).max(0)));
-    let stretch_ns = (known_ns / STRETCHES).max(STRETCH_NS_MIN);
-    let mut stretches: Vec<(&Piece<'_>, i64, i64)> = Vec::new();
-    for piece in &live {
-        let (mut from_ns, to_ns) = cut(piece);
-        while from_ns < to_ns {
-            let until_ns = from_ns.saturating_add(stretch_ns).min(to_ns);
-            stretches.push((piece, from_ns, until_ns));
-            from_ns = until_ns;
-        }
-    }
+    let stretches = stretches(market, range)?;
     let sum = |number: usize| {
         let mut bars = Bars::<Sum>::new(every_ns);
         let Some((piece, from_ns, to_ns)) = stretches.get(number) else { return Ok(bars) };
-        Replay::of(market, piece.span).walk(*from_ns, *to_ns, |book, since_ns, until_ns| {
-            let Some(value) = of(book, depth) else { return };
-            bars.share(since_ns, until_ns, |sum, ns| {
-                sum.ns = sum.ns.saturating_add(ns);
-                sum.weighted += value * seconds(ns);
-                sum.last = Some(value);
-            });
-        })?;
+        // The imbalance that stands, and since when.
+        let mut standing = None;
+        let mut stand = |value: Option<f64>, now_ns: i64| {
+            if let Some((value, since_ns)) = standing {
+                bars.share(since_ns, now_ns, |sum, ns| {
+                    sum.ns = sum.ns.saturating_add(ns);
+                    sum.weighted += i128::from(parts(value)) * i128::from(ns);
+                    sum.last = Some(value);
+                });
+            }
+            standing = value.map(|value| (value, now_ns));
+        };
+        let times = (*from_ns, *to_ns);
+        Replay::of(market, piece.span).walk(times, depth, |top, at_ns| stand(of(top), at_ns))?;
+        stand(None, *to_ns);
         Ok(bars)
     };
     market.each(stretches.len(), sum, |others| {
@@ -89,15 +80,44 @@ pub(super) fn imbalance(
         bar: bar.map(Nanos),
         depth,
         live_s: seconds(sum.ns),
-        mean: (sum.ns > 0).then(|| sum.weighted / seconds(sum.ns)),
+        mean: mean(sum.weighted, i128::from(sum.ns)).map(|parts| parts / ONE),
         last: sum.last,
     });
     Ok(bars.collect())
 }
 
-/// The imbalance of one book.
-fn of(book: &Book, depth: usize) -> Option<f64> {
-    let [yes, no] = [Side::Yes, Side::No].map(|side| contracts(book.top(side, depth).units()));
+/// The times asked for in which the book is known, cut where each thread will have as much to do.
+fn stretches<'m>(
+    market: &'m Market<'_>,
+    range: Range,
+) -> Result<Vec<(Piece<'m>, i64, i64)>, Error> {
+    let cuts = market.cuts("book_event", (range.start(), range.end()))?;
+    let mut stretches = Vec::new();
+    for piece in market.live() {
+        let mut from_ns = piece.from_ns.max(range.start());
+        let to_ns = piece.to_ns.min(range.end());
+        for cut_ns in cuts.iter().copied().filter(|cut_ns| *cut_ns < to_ns) {
+            if cut_ns > from_ns {
+                stretches.push((piece, from_ns, cut_ns));
+                from_ns = cut_ns;
+            }
+        }
+        if from_ns < to_ns {
+            stretches.push((piece, from_ns, to_ns));
+        }
+    }
+    Ok(stretches)
+}
+
+/// A value of at most 1 in whole parts.
+#[expect(clippy::cast_possible_truncation, reason = "a statistic: rounded to the nearest part")]
+fn parts(value: f64) -> i64 {
+    (value * ONE).round() as i64
+}
+
+/// The imbalance of what rests on the best levels.
+fn of(top: &TopLevels) -> Option<f64> {
+    let [yes, no] = [Side::Yes, Side::No].map(|side| contracts(top.contracts(side).units()));
     (yes + no > 0.0).then(|| (yes - no) / (yes + no))
 }
 

@@ -8,7 +8,7 @@ use std::{
 use arrow::{array::AsArray, record_batch::RecordBatch};
 
 use super::{Error, rows};
-use crate::lake::{ALWAYS, Lakes, Wanted, above, ordered};
+use crate::lake::{ALWAYS, Frames, Lake, Lakes, Wanted, above, below, ordered};
 
 /// A market, as all lakes together have it.
 #[derive(Debug)]
@@ -180,8 +180,61 @@ impl<'l> Market<'l> {
         times: (i64, i64),
         take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times };
+        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
         self.scan_wanted(wanted, take)
+    }
+
+    /// Reads rows of this market that frames of a stream made, in the order of their numbers.
+    pub(super) fn scan_frames(
+        &self,
+        table: &'static str,
+        columns: &[&'static str],
+        times: (i64, i64),
+        frames: Frames,
+        take: impl FnMut(&RecordBatch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let Some((lake, frames)) = self.lake_of(frames) else { return Ok(()) };
+        let ticker = Some(&*self.ticker);
+        lake.scan(Wanted { table, columns, ticker, times, frames: Some(frames) }, take)
+    }
+
+    /// The time of the last row of this market that frames of a stream made.
+    pub(super) fn last_of_frames(
+        &self,
+        table: &'static str,
+        times: (i64, i64),
+        frames: Frames,
+    ) -> Result<Option<i64>, Error> {
+        let Some((lake, frames)) = self.lake_of(frames) else { return Ok(None) };
+        let (columns, ticker) = (&[][..], Some(&*self.ticker));
+        Ok(lake.last(Wanted { table, columns, ticker, times, frames: Some(frames) })?)
+    }
+
+    /// Instants that cut a time so that each thread will have about as many rows to read.
+    pub(super) fn cuts(&self, table: &'static str, times: (i64, i64)) -> Result<Vec<i64>, Error> {
+        let (columns, ticker) = (&[][..], Some(&*self.ticker));
+        let wanted = Wanted { table, columns, ticker, times, frames: None };
+        let mut starts = Vec::new();
+        for lake in self.lakes.iter() {
+            starts.extend(lake.starts(wanted)?);
+        }
+        starts.sort_unstable();
+        let all: usize = starts.iter().map(|(_, rows)| rows).sum();
+        let each = all.div_ceil(self.threads.max(1)).max(1);
+        let (mut cuts, mut rows) = (Vec::new(), 0);
+        for (start_ns, of_group) in starts {
+            if rows >= each * (cuts.len() + 1) {
+                cuts.push(start_ns);
+            }
+            rows += of_group;
+        }
+        Ok(cuts)
+    }
+
+    /// The lake that has a stream, and the frames as it has them.
+    fn lake_of(&self, frames: Frames) -> Option<(&Lake, Frames)> {
+        let (place, stream) = below(frames.stream);
+        Some((self.lakes.iter().nth(place)?, Frames { stream, ..frames }))
     }
 
     /// Reads the rows of all markets.
@@ -191,7 +244,7 @@ impl<'l> Market<'l> {
         columns: &[&'static str],
         take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.scan_wanted(Wanted { table, columns, ticker: None, times: ALWAYS }, take)
+        self.scan_wanted(Wanted { table, columns, ticker: None, times: ALWAYS, frames: None }, take)
     }
 
     fn scan_wanted(
@@ -200,7 +253,7 @@ impl<'l> Market<'l> {
         mut take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         for (place, lake) in self.lakes.iter().enumerate() {
-            lake.scan(wanted, self.threads, |batch| take(place, batch))?;
+            lake.scan(wanted, |batch| take(place, batch))?;
         }
         Ok(())
     }
@@ -215,7 +268,7 @@ impl<'l> Market<'l> {
         add: impl Fn(&mut Sum, usize, &RecordBatch) -> Result<(), Error> + Sync,
         mut join: impl FnMut(Sum),
     ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times };
+        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
         for (place, lake) in self.lakes.iter().enumerate() {
             let add = |sum: &mut Sum, batch: &RecordBatch| add(sum, place, batch);
             lake.sum(wanted, self.threads, add, &mut join)?;
@@ -258,11 +311,17 @@ impl<'l> Market<'l> {
 }
 
 /// The names of all markets.
-pub(super) fn tickers(lakes: &Lakes, threads: usize) -> Result<Vec<String>, Error> {
+pub(super) fn tickers(lakes: &Lakes) -> Result<Vec<String>, Error> {
     let mut tickers = BTreeSet::new();
-    let wanted = Wanted { table: "presence", columns: &["ticker"], ticker: None, times: ALWAYS };
+    let wanted = Wanted {
+        table: "presence",
+        columns: &["ticker"],
+        ticker: None,
+        times: ALWAYS,
+        frames: None,
+    };
     for lake in lakes.iter() {
-        lake.scan(wanted, threads, |batch| {
+        lake.scan(wanted, |batch| {
             let names =
                 batch.column_by_name("ticker").and_then(|names| names.as_any_dictionary_opt());
             let names = names.and_then(|names| names.values().as_string_opt::<i32>());

@@ -1,27 +1,22 @@
 //! Stored book rows back into books.
 
-use arrow::{
-    array::{Int64Array, PrimitiveArray},
-    datatypes::{Decimal32Type, Decimal64Type},
-    record_batch::RecordBatch,
-};
+use std::ops::Range;
+
+use arrow::{array::Int64Array, record_batch::RecordBatch};
 
 use super::{
     Error,
     market::{Market, Span},
     rows::{self, Sides},
 };
-use crate::book::Book;
-use crate::lake::above;
-use crate::protocol::{Price, Size};
+use crate::book::{Book, Error as Wrong, TopLevels};
+use crate::lake::Frames;
+use crate::protocol::{Price, Side, Size};
 
-/// A whole book is looked for in so much time before an instant, and if there is none, in more.
-const LOOKS_BACK_NS: [i64; 4] = [300_000_000_000, 3_600_000_000_000, 86_400_000_000_000, i64::MAX];
-
-/// The columns of levels, without and with those that tell all of their frames.
-const LEVELS: &[&str] = &["stream", "seq", "side", "price", "size", "at_ns"];
+/// The columns of levels with their times, and with all that tells their frames.
+const LEVELS: &[&str] = &["side", "price", "size", "at_ns"];
 const MARKED: &[&str] =
-    &["stream", "seq", "side", "price", "size", "at_ns", "recv_off_ns", "event_us", "event_sub_ns"];
+    &["side", "price", "size", "at_ns", "seq", "recv_off_ns", "event_us", "event_sub_ns"];
 
 /// A frame of a book stream.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -55,177 +50,144 @@ impl<'m> Replay<'m> {
 
     /// The book at an instant: from the last time that it was written down whole.
     pub(super) fn book(self, until_ns: i64) -> Result<Standing, Error> {
-        let mut standing = self.checkpoint(until_ns)?;
-        let from_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
-        self.apply(&mut standing, (from_ns, until_ns), true, |_, _, _| {})?;
-        Ok(standing)
+        let Standing { mut book, mut last } = self.checkpoint(until_ns)?;
+        let (times, frames) = self.after(last, until_ns);
+        self.market.scan_frames("book_event", MARKED, times, frames, |batch| {
+            let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
+            for (side, price, change) in levels.rows().filter_map(|row| levels.at(row)) {
+                book.apply(side, price, change).map_err(|e| self.wrong(e))?;
+            }
+            last = levels.rows().last().map(|row| marks.at(row)).or(last);
+            Ok(())
+        })?;
+        Ok(Standing { book, last })
     }
 
-    /// The book over `[from_ns, to_ns)`: `each` sees it with the times from and until which it
-    /// stood as it is.
+    /// The best `count` levels over `[from_ns, to_ns)`: `each` sees them as they stand from
+    /// `from_ns` on, and then whenever they have changed, with the time of that.
     pub(super) fn walk(
         self,
-        from_ns: i64,
-        to_ns: i64,
-        mut each: impl FnMut(&Book, i64, i64),
+        (from_ns, to_ns): (i64, i64),
+        count: usize,
+        mut each: impl FnMut(&TopLevels, i64),
     ) -> Result<(), Error> {
-        let mut standing = self.checkpoint(from_ns)?;
-        let start_ns = standing.last.map_or(self.span.from_ns, |mark| mark.at_ns);
-        self.apply(
-            &mut standing,
-            (start_ns, to_ns.saturating_sub(1)),
-            false,
-            |book, since, until| {
-                if until > from_ns && until > since {
-                    each(book, since.max(from_ns), until);
-                }
-            },
-        )?;
-        if let Some(last) = standing.last {
-            each(&standing.book, last.at_ns.max(from_ns), to_ns);
+        let Standing { book, last } = self.checkpoint(from_ns)?;
+        let mut top = TopLevels::of(&book, count);
+        if last.is_some() {
+            each(&top, from_ns);
         }
-        Ok(())
+        let (times, frames) = self.after(last, to_ns.saturating_sub(1));
+        self.market.scan_frames("book_event", LEVELS, times, frames, |batch| {
+            let levels = Levels::of(batch)?;
+            for (row, at_ns) in levels.rows().zip(rows::times(batch, "at_ns")?) {
+                let Some((side, price, change)) = levels.at(row) else { continue };
+                if top.apply(side, price, change).map_err(|e| self.wrong(e))? {
+                    each(&top, from_ns.max(*at_ns));
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// The times and frames of the span after one of its frames, up to an instant.
+    fn after(self, last: Option<Mark>, until_ns: i64) -> ((i64, i64), Frames) {
+        let from_ns = last.map_or(self.span.from_ns, |last| last.at_ns);
+        let frames = self.frames(last.map_or(i64::MIN, |last| last.seq));
+        ((from_ns, until_ns.saturating_add(1)), frames)
     }
 
     /// The newest whole book up to an instant; an empty one, if there is none.
     fn checkpoint(self, until_ns: i64) -> Result<Standing, Error> {
-        for back_ns in LOOKS_BACK_NS {
-            let from_ns = until_ns.saturating_sub(back_ns).max(self.span.from_ns);
-            let mut standing = Standing::default();
-            let times = (from_ns, until_ns.saturating_add(1));
-            self.market.scan("checkpoint", MARKED, times, |place, batch| {
-                let levels = Levels::of(self, place, batch, true)?;
-                for row in levels.rows() {
-                    let newest = standing.last.map_or(i64::MIN, |last| last.seq);
-                    let seq = levels.seq(row);
-                    if seq > newest {
-                        standing = Standing { book: Book::new(), last: Some(levels.mark(row)) };
-                    }
-                    if seq >= newest {
-                        levels.apply(row, &mut standing.book)?;
-                    }
+        let mut standing = Standing::default();
+        let (end_ns, frames) = (until_ns.saturating_add(1), self.frames(i64::MIN));
+        let times = (self.span.from_ns, end_ns);
+        let Some(last_ns) = self.market.last_of_frames("checkpoint", times, frames)? else {
+            return Ok(standing);
+        };
+        self.market.scan_frames("checkpoint", MARKED, (last_ns, end_ns), frames, |batch| {
+            let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
+            for row in levels.rows() {
+                let mark = marks.at(row);
+                if standing.last.is_none_or(|last| last.seq < mark.seq) {
+                    standing = Standing { book: Book::new(), last: Some(mark) };
                 }
-                Ok(())
-            })?;
-            if standing.last.is_some() || from_ns <= self.span.from_ns {
-                return Ok(standing);
+                let Some((side, price, size)) = levels.at(row) else { continue };
+                standing.book.apply(side, price, size).map_err(|e| self.wrong(e))?;
             }
-        }
-        Ok(Standing::default())
+            Ok(())
+        })?;
+        Ok(standing)
     }
 
-    /// Applies the changes after those that are in a book. Before each frame, `each` sees the book
-    /// with the time of its last frame and of this one.
-    fn apply(
-        self,
-        standing: &mut Standing,
-        (from_ns, until_ns): (i64, i64),
-        whole_marks: bool,
-        mut each: impl FnMut(&Book, i64, i64),
-    ) -> Result<(), Error> {
-        let columns = if whole_marks { MARKED } else { LEVELS };
-        let start_seq = standing.last.map_or(i64::MIN, |last| last.seq);
-        let times = (from_ns, until_ns.saturating_add(1));
-        self.market.scan("book_event", columns, times, |place, batch| {
-            let levels = Levels::of(self, place, batch, whole_marks)?;
-            let mut last = standing.last.map(|last| (last.seq, last.at_ns));
-            let mut last_row = None;
-            for row in levels.rows() {
-                let (seq, at_ns) = (levels.seq(row), levels.at_ns(row));
-                if seq <= start_seq {
-                    continue;
-                }
-                match last {
-                    Some((last_seq, _)) if last_seq == seq => {}
-                    Some((_, since_ns)) => each(&standing.book, since_ns, at_ns),
-                    None => {}
-                }
-                (last, last_row) = (Some((seq, at_ns)), Some(row));
-                levels.apply(row, &mut standing.book)?;
-            }
-            standing.last = last_row.map(|row| levels.mark(row)).or(standing.last);
-            Ok(())
-        })
+    /// Frames of the span after one of them.
+    fn frames(self, after_seq: i64) -> Frames {
+        let from_seq = after_seq.saturating_add(1).max(self.span.from_seq);
+        Frames { stream: self.span.stream, numbers: (from_seq, self.to_seq) }
+    }
+
+    fn wrong(self, source: Wrong) -> Error {
+        Error::Rebuild { ticker: self.market.ticker.clone(), source }
     }
 }
 
-/// Rows of levels, and which of them are of a span.
+/// Rows of levels, or of changes of levels.
 struct Levels<'b> {
-    of: Replay<'b>,
-    stream: u64,
-    streams: &'b [u64],
-    seqs: &'b [i64],
-    times: &'b [i64],
     sides: Sides<'b>,
-    prices: &'b PrimitiveArray<Decimal32Type>,
-    sizes: &'b PrimitiveArray<Decimal64Type>,
-    /// The receive time less the other, and the two parts of the event time, if they are read.
-    marks: Option<[&'b Int64Array; 3]>,
+    prices: &'b [i32],
+    sizes: &'b [i64],
 }
 
 impl<'b> Levels<'b> {
-    fn of(
-        of: Replay<'b>,
-        place: usize,
-        batch: &'b RecordBatch,
-        whole_marks: bool,
-    ) -> Result<Self, Error> {
-        let marks = if whole_marks {
-            let [recv, event, rest] =
-                ["recv_off_ns", "event_us", "event_sub_ns"].map(|name| rows::whole(batch, name));
-            Some([recv?, event?, rest?])
-        } else {
-            None
-        };
+    fn of(batch: &'b RecordBatch) -> Result<Self, Error> {
+        let (prices, sizes) = (rows::prices(batch, "price")?, rows::sizes(batch, "size")?);
+        let sides = Sides::of(batch, "side")?;
+        Ok(Self { sides, prices: prices.values(), sizes: sizes.values() })
+    }
+
+    fn rows(&self) -> Range<usize> {
+        0..self.prices.len()
+    }
+
+    /// What a row says; an empty book is a row that says nothing.
+    #[inline]
+    fn at(&self, row: usize) -> Option<(Side, Price, Size)> {
+        // A row that has a side has all three.
+        let side = self.sides.get(row)?;
+        let (price, size) = (self.prices.get(row)?, self.sizes.get(row)?);
+        Some((side, Price::from_units(i64::from(*price)).ok()?, Size::from_units(*size)))
+    }
+}
+
+/// What frames rows are of.
+struct Marks<'b> {
+    seqs: &'b [i64],
+    times: &'b [i64],
+    recv_offs: &'b Int64Array,
+    events_us: &'b Int64Array,
+    events_sub_ns: &'b Int64Array,
+}
+
+impl<'b> Marks<'b> {
+    fn of(batch: &'b RecordBatch) -> Result<Self, Error> {
         Ok(Self {
-            of,
-            stream: of.span.stream.wrapping_sub(above(place, 0)),
-            streams: rows::ids(batch, "stream")?,
             seqs: rows::times(batch, "seq")?,
             times: rows::times(batch, "at_ns")?,
-            sides: Sides::of(batch, "side")?,
-            prices: rows::prices(batch, "price")?,
-            sizes: rows::sizes(batch, "size")?,
-            marks,
+            recv_offs: rows::whole(batch, "recv_off_ns")?,
+            events_us: rows::whole(batch, "event_us")?,
+            events_sub_ns: rows::whole(batch, "event_sub_ns")?,
         })
     }
 
-    /// The rows that are of the span.
-    fn rows(&self) -> impl Iterator<Item = usize> + '_ {
-        let (from, to) = (self.of.span.from_seq, self.of.to_seq);
-        let rows = self.streams.iter().zip(self.seqs).enumerate();
-        let own =
-            move |(stream, seq): (&u64, &i64)| *stream == self.stream && from <= *seq && *seq <= to;
-        rows.filter(move |(_, row)| own(*row)).map(|(row, _)| row)
-    }
-
-    fn seq(&self, row: usize) -> i64 {
-        self.seqs.get(row).copied().unwrap_or_default()
-    }
-
-    fn at_ns(&self, row: usize) -> i64 {
-        self.times.get(row).copied().unwrap_or_default()
-    }
-
-    fn mark(&self, row: usize) -> Mark {
-        let at_ns = self.at_ns(row);
-        let [recv_off, event_us, rest] =
-            self.marks.map_or([None; 3], |marks| marks.map(|column| rows::get(column, row)));
+    fn at(&self, row: usize) -> Mark {
+        let at_ns = self.times.get(row).copied().unwrap_or_default();
+        let rest = rows::get(self.events_sub_ns, row).unwrap_or_default();
         Mark {
-            seq: self.seq(row),
+            seq: self.seqs.get(row).copied().unwrap_or_default(),
             at_ns,
-            recv_ns: recv_off.map(|off| at_ns.saturating_add(off)),
-            event_ns: event_us
-                .map(|us| us.saturating_mul(1_000).saturating_add(rest.unwrap_or_default())),
+            recv_ns: rows::get(self.recv_offs, row).map(|off| at_ns.saturating_add(off)),
+            event_ns: rows::get(self.events_us, row)
+                .map(|us| us.saturating_mul(1_000).saturating_add(rest)),
         }
-    }
-
-    fn apply(&self, row: usize, book: &mut Book) -> Result<(), Error> {
-        let level = (self.sides.get(row), rows::get(self.prices, row), rows::get(self.sizes, row));
-        let (Some(side), Some(price), Some(size)) = level else { return Ok(()) };
-        let Ok(price) = Price::from_units(i64::from(price)) else { return Ok(()) };
-        book.apply(side, price, Size::from_units(size))
-            .map_err(|source| Error::Rebuild { ticker: self.of.market.ticker.clone(), source })
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn texts<'b>(
 
 /// A column of sides.
 pub(super) struct Sides<'b> {
-    column: &'b DictionaryArray<UInt8Type>,
+    keys: &'b PrimitiveArray<UInt8Type>,
     words: Vec<Option<Side>>,
 }
 
@@ -72,12 +72,14 @@ impl<'b> Sides<'b> {
         let column = batch.column_by_name(name).and_then(|column| column.as_dictionary_opt());
         let column: &DictionaryArray<UInt8Type> = column.ok_or(Error::Column(name))?;
         let words = column.values().as_string_opt::<i32>().ok_or(Error::Column(name))?;
-        Ok(Self { column, words: words.iter().map(|word| Side::parse(word?)).collect() })
+        let words = words.iter().map(|word| Side::parse(word?)).collect();
+        Ok(Self { keys: column.keys(), words })
     }
 
     #[inline]
     pub(super) fn get(&self, row: usize) -> Option<Side> {
-        self.column.key(row).and_then(|key| self.words.get(key).copied().flatten())
+        let key = get(self.keys, row)?;
+        self.words.get(usize::from(key)).copied().flatten()
     }
 }
 

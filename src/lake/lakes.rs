@@ -21,6 +21,11 @@ pub(crate) const fn above(place: usize, number: u64) -> u64 {
     number + ((place as u64) << NUMBERS_BITS)
 }
 
+/// The place of the lake that such a number is of, and the number in it.
+pub(crate) const fn below(number: u64) -> (usize, u64) {
+    ((number >> NUMBERS_BITS) as usize, number & ((1 << NUMBERS_BITS) - 1))
+}
+
 impl Lakes {
     /// Adds a lake, or what has become of one that is there.
     pub fn add(&mut self, lake: Lake) {

@@ -40,7 +40,7 @@ mod lakes;
 
 pub use error::Error;
 pub use lakes::Lakes;
-pub(crate) use lakes::{above, quoted};
-pub(crate) use read::{ALWAYS, Wanted};
+pub(crate) use lakes::{above, below, quoted};
+pub(crate) use read::{ALWAYS, Frames, Wanted};
 pub use report::{Counts, Example, LoadReport, Outcome, SegmentReport};
 pub use store::{Lake, Options, Progress};

@@ -1,6 +1,7 @@
 //! Rows back out of the lake: those of a market and a time, straight from its files.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     fs::{self, File},
     ops::Range,
@@ -9,8 +10,9 @@ use std::{
 };
 
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    datatypes::{Int64Type, UInt32Type},
+    array::{Array, ArrayRef, AsArray, BooleanArray},
+    compute::filter_record_batch,
+    datatypes::{Int64Type, UInt32Type, UInt64Type},
     record_batch::RecordBatch,
 };
 use parquet::{
@@ -43,6 +45,15 @@ pub(crate) struct Wanted<'w> {
     /// Those of a time, `[from, to)` in ns since the epoch. Without a market, some outside it may
     /// come, too.
     pub(crate) times: (i64, i64),
+    /// Those of some frames; of all where there are none.
+    pub(crate) frames: Option<Frames>,
+}
+
+/// Frames of a stream, whose numbers are in `[from, to]`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Frames {
+    pub(crate) stream: u64,
+    pub(crate) numbers: (i64, i64),
 }
 
 /// A file up to this size is small.
@@ -64,29 +75,46 @@ struct Group {
     footer: ArrowReaderMetadata,
     number: usize,
     rows: usize,
+    /// The first and last time of any.
+    first_ns: i64,
+    last_ns: i64,
     /// Whether they may be of several markets.
     mixed: bool,
-    /// Whether all of them are wanted.
+    /// Whether all of them are of the market and time wanted.
     whole: bool,
+    /// Whether some may be of other frames than those wanted.
+    sifted: bool,
 }
 
 impl Lake {
     /// Gives the rows wanted to `take`, a batch at a time. Those of one market come in the order of
     /// their days, and then as they were digested, so that those of one stream come in the order of
-    /// their numbers. Files are decoded ahead by so many threads.
+    /// their numbers.
     pub(crate) fn scan<E: From<Error>>(
         &self,
         wanted: Wanted<'_>,
-        threads: usize,
         mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
     ) -> Result<(), E> {
         let (table, groups) = self.find(wanted)?;
-        let read = |number: usize| {
-            groups.get(number).map_or(Ok(Vec::new()), |group| group.read(table, wanted))
-        };
-        ordered::each(groups.len(), threads, read, |batches| {
-            batches?.iter().try_for_each(&mut take)
-        })
+        groups.iter().try_for_each(|group| group.read(table, wanted, &mut take))
+    }
+
+    /// The time of the last row wanted.
+    pub(crate) fn last(&self, wanted: Wanted<'_>) -> Result<Option<i64>, Error> {
+        let (table, mut groups) = self.find(wanted)?;
+        groups.sort_by_key(|group| Reverse(group.last_ns));
+        let wanted = Wanted { columns: &[table.time], ..wanted };
+        let mut last = None;
+        for group in groups {
+            if last.is_some_and(|last| group.last_ns <= last) {
+                break;
+            }
+            group.read(table, wanted, |batch| {
+                last = last.max(times(table, batch)?.iter().max().copied());
+                Ok::<_, Error>(())
+            })?;
+        }
+        Ok(last)
     }
 
     /// Sums the rows wanted up with so many threads: `add` takes a batch into one of several sums,
@@ -102,12 +130,16 @@ impl Lake {
         let sum = |number: usize| {
             let mut sum = Sum::default();
             let Some(group) = groups.get(number) else { return Ok(sum) };
-            for batch in group.read(table, wanted)? {
-                add(&mut sum, &batch)?;
-            }
+            group.read(table, wanted, |batch| add(&mut sum, batch))?;
             Ok(sum)
         };
         ordered::each(groups.len(), threads, sum, |sum: Result<Sum, E>| sum.map(&mut join))
+    }
+
+    /// When the row groups begin that may hold rows that are wanted, and how many rows they have.
+    pub(crate) fn starts(&self, wanted: Wanted<'_>) -> Result<Vec<(i64, usize)>, Error> {
+        let (_, groups) = self.find(wanted)?;
+        Ok(groups.iter().map(|group| (group.first_ns, group.rows)).collect())
     }
 
     /// The row groups that may hold rows that are wanted, in their order.
@@ -140,20 +172,24 @@ impl Lake {
         let file = self.folder().join(&part.path);
         let footer = self.footers.of(table, part, &file)?;
         for (number, group) in footer.metadata().row_groups().iter().enumerate() {
-            let names = wanted.ticker.map_or(Names::All, |ticker| names(table, group, ticker));
-            let (first, last) = times(table, group);
-            if names == Names::None || first >= to || last < from {
+            let named = wanted.ticker.map_or(Share::All, |ticker| named(table, group, ticker));
+            let framed = wanted.frames.map_or(Share::All, |frames| frames.share(table, group));
+            let (first, last) = first_and_last(table, group);
+            if named == Share::None || framed == Share::None || first >= to || last < from {
                 continue;
             }
-            let mixed = names == Names::Some;
+            let mixed = named == Share::Some;
             let inside = from <= first && last < to;
             groups.push(Group {
                 file: file.clone(),
                 footer: footer.clone(),
                 number,
                 rows: usize::try_from(group.num_rows()).unwrap_or_default(),
+                first_ns: first,
+                last_ns: last,
                 mixed,
                 whole: wanted.ticker.is_none() || !mixed && inside,
+                sifted: framed == Share::Some,
             });
         }
         Ok(())
@@ -202,13 +238,25 @@ impl Part {
 }
 
 impl Group {
-    /// The rows wanted, in batches that stay in a processor's cache.
-    fn read(&self, table: &Stored, wanted: Wanted<'_>) -> Result<Vec<RecordBatch>, Error> {
+    /// Gives the rows wanted to `take`, in batches that stay in a processor's cache.
+    fn read<E: From<Error>>(
+        &self,
+        table: &Stored,
+        wanted: Wanted<'_>,
+        mut take: impl FnMut(&RecordBatch) -> Result<(), E>,
+    ) -> Result<(), E> {
         let rows = match wanted.ticker.filter(|_| !self.whole) {
             None => 0..self.rows,
             Some(ticker) => self.find(table, ticker, wanted.times)?,
         };
-        if rows.is_empty() { Ok(Vec::new()) } else { self.decode(wanted.columns, rows) }
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Some(frames) = wanted.frames.filter(|_| self.sifted) else {
+            return self.decode(wanted.columns, rows)?.try_for_each(|batch| take(&batch?));
+        };
+        let columns = [wanted.columns, &["stream", "seq"]].concat();
+        self.decode(&columns, rows)?.try_for_each(|batch| take(&frames.sift(table, &batch?)?))
     }
 
     /// The rows of a market and a time, which stand together: rows are sorted by both.
@@ -223,6 +271,7 @@ impl Group {
         let (mut start, mut end) = (0, 0);
         let mut found = None;
         for batch in self.decode(&columns, 0..self.rows)? {
+            let batch = batch?;
             let rows = batch.num_rows();
             let (mut low, mut high) = (0, rows);
             if let Some(first) = first {
@@ -231,9 +280,7 @@ impl Group {
                 low = partition(low, high, |row| text_at(names, row) < ticker);
                 high = partition(low, high, |row| text_at(names, row) <= ticker);
             }
-            let times = batch.column_by_name(table.time);
-            let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
-            let times = times.ok_or_else(|| Error::column(table, table.time))?.values();
+            let times = times(table, &batch)?;
             let at = |row: usize| times.get(row).copied().unwrap_or(i64::MAX);
             low = partition(low, high, |row| at(row) < from);
             high = partition(low, high, |row| at(row) < to);
@@ -246,7 +293,11 @@ impl Group {
         Ok(found.map_or(end..end, |(first, last)| first..last))
     }
 
-    fn decode(&self, columns: &[&str], rows: Range<usize>) -> Result<Vec<RecordBatch>, Error> {
+    fn decode(
+        &self,
+        columns: &[&str],
+        rows: Range<usize>,
+    ) -> Result<impl Iterator<Item = Result<RecordBatch, Error>>, Error> {
         let fail = |source| Error::parquet("read", &self.file, source);
         let open = File::open(&self.file).map_err(|e| Error::file("read", &self.file, e))?;
         let mask = ProjectionMask::columns(self.footer.parquet_schema(), columns.iter().copied());
@@ -263,8 +314,7 @@ impl Group {
             ];
             reader = reader.with_row_selection(selection.into());
         }
-        let batches = reader.build().map_err(fail)?.collect::<Result<Vec<_>, _>>();
-        batches.map_err(|e| fail(e.into()))
+        Ok(reader.build().map_err(fail)?.map(move |batch| batch.map_err(|e| fail(e.into()))))
     }
 }
 
@@ -294,9 +344,9 @@ fn text_at(column: &ArrayRef, row: usize) -> &str {
     }
 }
 
-/// How many rows of a row group may be of a market.
+/// How many rows of a row group may be wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Names {
+enum Share {
     None,
     Some,
     All,
@@ -304,20 +354,72 @@ enum Names {
 
 /// What the statistics of a row group say of a market's name. Long names are cut in them, towards
 /// the safe side.
-fn names(table: &Stored, group: &RowGroupMetaData, ticker: &str) -> Names {
+fn named(table: &Stored, group: &RowGroupMetaData, ticker: &str) -> Share {
     let statistics = table.first.and_then(|first| statistics(table, group, first));
-    let Some(Statistics::ByteArray(texts)) = statistics else { return Names::Some };
-    let (Some(min), Some(max)) = (texts.min_opt(), texts.max_opt()) else { return Names::Some };
+    let Some(Statistics::ByteArray(texts)) = statistics else { return Share::Some };
+    let (Some(min), Some(max)) = (texts.min_opt(), texts.max_opt()) else { return Share::Some };
     let (min, max) = (min.data(), max.data());
     if ticker.as_bytes() < min || max < ticker.as_bytes() {
-        return Names::None;
+        return Share::None;
     }
     let exact = texts.min_is_exact() && texts.max_is_exact() && texts.null_count_opt() == Some(0);
-    if exact && min == max { Names::All } else { Names::Some }
+    if exact && min == max { Share::All } else { Share::Some }
+}
+
+impl Frames {
+    /// What the statistics of a row group say of these frames.
+    fn share(self, table: &Stored, group: &RowGroupMetaData) -> Share {
+        let stream = i64::try_from(self.stream).unwrap_or(i64::MAX);
+        let columns = [("stream", (stream, stream)), ("seq", self.numbers)];
+        let shares = columns.map(|(column, (from, to))| {
+            let Some(Statistics::Int64(numbers)) = statistics(table, group, column) else {
+                return Share::Some;
+            };
+            match (numbers.min_opt(), numbers.max_opt(), numbers.null_count_opt()) {
+                (Some(min), Some(max), _) if *max < from || to < *min => Share::None,
+                (Some(min), Some(max), Some(0)) if from <= *min && *max <= to => Share::All,
+                _ => Share::Some,
+            }
+        });
+        match shares {
+            [Share::None, _] | [_, Share::None] => Share::None,
+            [Share::All, Share::All] => Share::All,
+            _ => Share::Some,
+        }
+    }
+
+    /// The rows of these frames.
+    fn sift(self, table: &Stored, batch: &RecordBatch) -> Result<RecordBatch, Error> {
+        let column = |name: &'static str| {
+            batch.column_by_name(name).ok_or_else(|| Error::column(table, name))
+        };
+        let (streams, numbers) = (column("stream")?, column("seq")?);
+        let (first, last) = self.numbers;
+        let streams = streams.as_primitive_opt::<UInt64Type>().map(|streams| streams.values());
+        let numbers = numbers.as_primitive_opt::<Int64Type>();
+        let (Some(streams), Some(numbers)) = (streams, numbers) else {
+            return Err(Error::column(table, "stream"));
+        };
+        let rows = streams.iter().zip(numbers);
+        let wanted: BooleanArray = rows
+            .map(|(stream, number)| {
+                Some(*stream == self.stream && number.is_some_and(|n| first <= n && n <= last))
+            })
+            .collect();
+        filter_record_batch(batch, &wanted)
+            .map_err(|source| Error::Batch { table: table.name, source })
+    }
+}
+
+/// The times that rows are chosen by.
+fn times<'b>(table: &Stored, batch: &'b RecordBatch) -> Result<&'b [i64], Error> {
+    let times = batch.column_by_name(table.time);
+    let times = times.and_then(|column| column.as_primitive_opt::<Int64Type>());
+    Ok(times.ok_or_else(|| Error::column(table, table.time))?.values())
 }
 
 /// The first and last time of a row group; all of time where it does not say.
-fn times(table: &Stored, group: &RowGroupMetaData) -> (i64, i64) {
+fn first_and_last(table: &Stored, group: &RowGroupMetaData) -> (i64, i64) {
     let (mut first, mut last) = ALWAYS;
     if let Some(Statistics::Int64(times)) = statistics(table, group, table.time) {
         first = times.min_opt().copied().unwrap_or(first);

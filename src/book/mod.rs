@@ -5,7 +5,11 @@
 
 #![deny(clippy::float_arithmetic)]
 
+mod top;
+
 use crate::protocol::{Price, Side, Size};
+
+pub use top::TopLevels;
 
 /// One resting price and what rests there.
 pub type Level = (Price, Size);
