@@ -1,8 +1,13 @@
-//! Which holes an export crosses: those of many markets at once.
+//! Which holes an export crosses: what the rules need to know, of many markets at once.
 
-use duckdb::Connection;
+use std::collections::BTreeMap;
 
-use super::{Error, Hole, Nanos, Range, Table, database, replay};
+use duckdb::{Connection, Row};
+
+use super::{
+    Error, Hole, Range, Table, database,
+    holes::{self, Carried, Known, Missing, Of},
+};
 
 /// The holes of the chosen markets (`None`: all) within a range, oldest first. What lies outside of
 /// all that is recorded counts where a market is `named`, and so does what was never asked for of it.
@@ -13,11 +18,11 @@ pub(super) fn crossed(
     range: Range,
     named: bool,
 ) -> Result<Vec<Hole>, Error> {
-    let channel = match table {
-        Table::BookEvents | Table::Bbo => None,
-        Table::Trades => Some("trade"),
-        Table::TickerData => Some("ticker"),
-        Table::Lifecycle => Some("market_lifecycle_v2"),
+    let of = match table {
+        Table::BookEvents | Table::Bbo => Of::Book,
+        Table::Trades => Of::Trades,
+        Table::TickerData => Of::Tickers,
+        Table::Lifecycle => Of::Lifecycle,
         Table::Markets | Table::Gaps | Table::Coverage | Table::Spans | Table::Sessions => {
             return Ok(Vec::new());
         }
@@ -29,29 +34,73 @@ pub(super) fn crossed(
             format!("SELECT unnest([{}]::VARCHAR[])", names.join(", "))
         }
     };
-    let sql = include_str!("sql/crossed.sql");
-    let sql = sql.replacen("WITH live", &format!("WITH chosen(ticker) AS ({chosen}), live"), 1);
-    let (from, to) = if named { (range.from_ns, range.to_ns) } else { (None, None) };
-    let fail = database::failed("ask for the holes that an export crosses");
-    let mut statement = connection.prepare(&sql).map_err(&fail)?;
-    let found = statement.query_map(duckdb::params![channel, from, to], |row| {
-        let (from, to): (i64, i64) = (row.get(1)?, row.get(2)?);
-        let reason: String = row.get(3)?;
-        Ok((from, to, row.get(0)?, reason))
-    });
-    let mut found: Vec<(i64, i64, String, String)> =
-        found.and_then(Iterator::collect).map_err(&fail)?;
-    found.sort();
-    found.retain(|(.., reason)| named || reason != "unasked");
-    let cut = found.into_iter().filter_map(|(from, to, ticker, reason)| {
-        let (from, to) = (Nanos(from.max(range.start())), Nanos(to.min(range.end())));
-        let reason = match reason.as_str() {
-            "before" => "it was not recorded yet",
-            "after" => "it was not recorded any more",
-            "unasked" => "this was not recorded of it",
-            ended_by => replay::reason(ended_by),
-        };
-        (from < to).then(|| Hole { ticker, from, to, reason: reason.to_owned() })
-    });
-    Ok(cut.collect())
+    let missing = match of {
+        Of::Book => books(connection, &chosen, range),
+        Of::Trades | Of::Tickers | Of::Lifecycle => channels(connection, &chosen, range, of),
+    };
+    let missing = missing.map_err(database::failed("ask for the holes that an export crosses"))?;
+    let mut holes = Vec::new();
+    for (ticker, mut missing) in missing {
+        missing.retain(|missing| named || !missing.is_outside);
+        holes.extend(holes::within(&ticker, range, missing));
+    }
+    holes.sort_by(|a, b| (a.from, a.to, &a.ticker).cmp(&(b.from, b.to, &b.ticker)));
+    Ok(holes)
+}
+
+/// What is missing of each market.
+type OfMarkets = BTreeMap<String, Vec<Missing>>;
+
+fn books(connection: &Connection, chosen: &str, range: Range) -> duckdb::Result<OfMarkets> {
+    let mut markets: BTreeMap<String, Known> = BTreeMap::new();
+    let sql = include_str!("sql/crossed_book.sql");
+    each(connection, chosen, sql, &[], |row| {
+        let market = markets.entry(row.get(0)?).or_default();
+        market.recorded = (row.get(1)?, row.get(2)?);
+        if let Some(from_ns) = row.get(3)? {
+            market.live.push((from_ns, row.get(4)?, row.get(5)?));
+        }
+        Ok(())
+    })?;
+    let missing = |(ticker, market): (String, Known)| (ticker, market.missing(range));
+    Ok(markets.into_iter().map(missing).collect())
+}
+
+fn channels(
+    connection: &Connection,
+    chosen: &str,
+    range: Range,
+    of: Of,
+) -> duckdb::Result<OfMarkets> {
+    let mut markets: BTreeMap<String, Carried> = BTreeMap::new();
+    let sql = include_str!("sql/crossed_channel.sql");
+    each(connection, chosen, sql, &[of.channel()], |row| {
+        let (first_ns, end_ns, is_asked) = (row.get(1)?, row.get(2)?, row.get(3)?);
+        let market = markets.entry(row.get(0)?).or_default();
+        market.connections.push(holes::Connection { first_ns, end_ns, is_asked });
+        if let Some(kind) = row.get::<_, Option<String>>(4)? {
+            let times = (row.get(5)?, row.get(6)?);
+            market.lost.extend(Missing::lost(&kind, times, row.get(7)?, Some(end_ns)));
+        }
+        Ok(())
+    })?;
+    let missing = |(ticker, market): (String, Carried)| (ticker, market.missing(range, of));
+    Ok(markets.into_iter().map(missing).collect())
+}
+
+/// Asks about the chosen markets.
+fn each(
+    connection: &Connection,
+    chosen: &str,
+    sql: &str,
+    parameters: &[&str],
+    mut take: impl FnMut(&Row<'_>) -> duckdb::Result<()>,
+) -> duckdb::Result<()> {
+    let sql = sql.replacen("WITH ", &format!("WITH chosen(ticker) AS ({chosen}), "), 1);
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query(duckdb::params_from_iter(parameters))?;
+    while let Some(row) = rows.next()? {
+        take(row)?;
+    }
+    Ok(())
 }

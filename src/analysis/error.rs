@@ -74,6 +74,14 @@ pub enum Error {
     /// A text is something else than one query that reads.
     #[error("{0} is refused: SQL only reads here, one query at a time")]
     Refused(String),
+    /// A query calls what is not there.
+    #[error("there is no table function `{name}`")]
+    NoFunction {
+        /// What was called.
+        name: String,
+        /// Table functions with similar names, most similar first.
+        near: Vec<String>,
+    },
     /// A text is no SQL.
     #[error("parse the query: {0}")]
     Syntax(String),
@@ -113,6 +121,13 @@ impl Error {
             Self::UnknownTicker { near, .. } if !near.is_empty() => {
                 return Some(format!("similar names are recorded: {}", near.join(", ")));
             }
+            Self::NoFunction { near, .. } if !near.is_empty() => {
+                return Some(format!("similar names are there: {}", near.join(", ")));
+            }
+            Self::NoFunction { .. } => {
+                "`book_at`, `spread_bars` and `vwap_bars` are those of the archive; \
+                 `FROM duckdb_functions() WHERE function_type = 'table'` lists DuckDB's"
+            }
             Self::UnknownTicker { .. } | Self::NoMatch(_) => {
                 "`kalshi analyze markets` lists what is recorded"
             }
@@ -132,6 +147,9 @@ impl Error {
             }
             Self::Load { source: lake::Error::UnknownTable(_), .. } => {
                 "the lake can be deleted at any time, and is then built again"
+            }
+            Self::Database { source, .. } if source.to_string().contains("Table with name") => {
+                "`SHOW TABLES` lists the views, `DESCRIBE bbo` the columns of one"
             }
             Self::Refused(_) => {
                 "--out FILE writes the result of a query to a file, `kalshi export-parquet` recorded rows"

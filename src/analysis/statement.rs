@@ -10,7 +10,7 @@ use duckdb::Connection;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Error, database};
+use super::{Error, database, near::near};
 
 /// Table functions that only read. Those of the database itself, and those that read files of the
 /// user's own.
@@ -90,8 +90,8 @@ const READING: &[&str] = &[
     "vwap_bars",
 ];
 
-/// Table functions that change something, hide what they run, or are no business of a query. Those
-/// that are in neither list are refused, too; the list is for texts that have no tree.
+/// Parts of the names of table functions that change something, hide what they run, or are no
+/// business of a query. A name that is in neither list is none of DuckDB's.
 const OTHERS: &[&str] = &[
     "arrow_scan",
     "checkpoint",
@@ -165,7 +165,8 @@ struct Tree {
 /// Takes a text for a query that only reads.
 ///
 /// # Errors
-/// [`Error::Refused`] where it does more, [`Error::Syntax`] where it is no SQL.
+/// [`Error::Refused`] where it does more, [`Error::NoFunction`] where it calls a table function that
+/// is not there, [`Error::Syntax`] where it is no SQL.
 pub(super) fn reading(connection: &Connection, text: &str) -> Result<Reading, Error> {
     let tree = tree(connection, text)?;
     if !tree.error {
@@ -205,15 +206,24 @@ fn functions(node: &Value) -> Result<(), Error> {
             let is_table = members.get("type").is_some_and(|kind| kind == "TABLE_FUNCTION");
             let name = members.get("function").and_then(|function| function.get("function_name"));
             if let (true, Some(name)) = (is_table, name) {
-                let name = name.as_str().unwrap_or_default();
-                if !READING.contains(&name.to_ascii_lowercase().as_str()) {
-                    return Err(Error::Refused(format!("the table function `{name}`")));
-                }
+                function(name.as_str().unwrap_or_default())?;
             }
             members.values().try_for_each(functions)
         }
         Value::Array(nodes) => nodes.iter().try_for_each(functions),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+fn function(name: &str) -> Result<(), Error> {
+    let lower = name.to_ascii_lowercase();
+    if READING.contains(&lower.as_str()) {
+        Ok(())
+    } else if OTHERS.iter().any(|other| lower.contains(other)) {
+        Err(Error::Refused(format!("the table function `{name}`")))
+    } else {
+        let near = near(&lower, READING.iter().map(|name| (*name).to_owned()));
+        Err(Error::NoFunction { name: name.to_owned(), near })
     }
 }
 

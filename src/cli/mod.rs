@@ -10,6 +10,8 @@ mod limits;
 #[cfg(feature = "duckdb")]
 mod interrupt;
 #[cfg(feature = "duckdb")]
+mod json;
+#[cfg(feature = "duckdb")]
 mod output;
 #[cfg(feature = "duckdb")]
 mod analyze;
@@ -40,8 +42,9 @@ use std::{
 
 use clap::{
     CommandFactory, Parser, Subcommand,
-    error::{ContextKind, ErrorKind},
+    error::{ContextKind, ContextValue, ErrorKind},
 };
+use kalshi_orderbook::protocol::Ticker;
 
 pub(crate) use common::Common;
 use failure::Failure;
@@ -101,7 +104,7 @@ pub(crate) fn run(cli: Cli) -> Result<ExitCode, Failure> {
 /// Parses a command line. Flags of `ingest` without any subcommand mean `ingest`.
 pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     let piped = !io::stdin().is_terminal();
-    let first = match Cli::try_parse_from(&args) {
+    let mut first = match Cli::try_parse_from(&args) {
         Ok(cli) => return Ok(cli),
         Err(error) => error,
     };
@@ -121,10 +124,28 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Cli, clap::Error> {
     ) && !args.iter().take_while(|arg| !is_unknown(arg)).any(named);
     let fall_back = nothing_named && (args.len() > 1 || piped);
     if !fall_back {
+        suggest(&mut first, |word| args.iter().take_while(|arg| *arg != word).find(|a| named(a)));
         return Err(first);
     }
     let mut args = args;
     args.insert(args.len().min(1), "ingest".into());
     // The second error knows the flags of `ingest`, among which the unknown one was looked for.
     Cli::try_parse_from(args)
+}
+
+/// Tells what a ticker in the place of a subcommand may have been meant for; `before` finds the
+/// subcommand in front of it.
+fn suggest<'a>(error: &mut clap::Error, before: impl Fn(&str) -> Option<&'a OsString>) {
+    let word = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+    let Some(word) = word.filter(|word| word.parse::<Ticker>().is_ok()) else { return };
+    let book = format!("`kalshi analyze book {word}` prints the book that is recorded of it");
+    let tips = match before(&word).and_then(|command| command.to_str()) {
+        None => vec![format!("`kalshi ingest {word}` records a market"), book],
+        Some("analyze") => vec![book],
+        Some(_) => return,
+    };
+    if error.get(ContextKind::SuggestedSubcommand).is_none() {
+        let tips = tips.into_iter().map(Into::into).collect();
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(tips));
+    }
 }

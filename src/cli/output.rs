@@ -9,8 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use kalshi_orderbook::analysis::{
     Hole,
     arrow::{
-        array::{ArrayRef, RecordBatch},
-        datatypes::DataType,
+        array::RecordBatch,
         error::ArrowError,
         util::display::{ArrayFormatter, FormatOptions},
     },
@@ -18,10 +17,10 @@ use kalshi_orderbook::analysis::{
 use serde::Serialize;
 
 pub(crate) use super::common::warn;
-use super::{Common, common::Format, failure::Failure, stdout::Stdout};
+use super::{Common, common::Format, failure::Failure, json, stdout::Stdout};
 
-/// The most holes that are named one by one.
-const HOLES_NAMED: usize = 5;
+/// The most warnings of one kind that are printed.
+const WARNINGS: usize = 5;
 
 pub(crate) fn stdout() -> BufWriter<Stdout> {
     BufWriter::new(Stdout::lock())
@@ -29,13 +28,22 @@ pub(crate) fn stdout() -> BufWriter<Stdout> {
 
 /// Tells of the holes of an answer; the exit code of it.
 pub(crate) fn holes(common: &Common, holes: &[Hole]) -> ExitCode {
-    for Hole { ticker, from, to, reason } in holes.iter().take(HOLES_NAMED) {
-        warn(common, &format!("{ticker} has a hole from {from} to {to}: {reason}"));
-    }
-    if let Some(more) = holes.len().checked_sub(HOLES_NAMED).filter(|more| *more > 0) {
-        warn(common, &format!("and {more} more holes; `kalshi analyze gaps` lists all"));
-    }
+    let tell = |Hole { ticker, from, to, reason }: &Hole| {
+        format!("{ticker} has a hole from {from} to {to}: {reason}")
+    };
+    let texts: Vec<String> = holes.iter().map(tell).collect();
+    warn_of(common, &texts, "more holes; `kalshi analyze gaps` lists all");
     ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 })
+}
+
+/// Prints warnings of one kind; of many, how many more there are.
+pub(crate) fn warn_of(common: &Common, texts: &[String], more: &str) {
+    for text in texts.iter().take(WARNINGS) {
+        warn(common, text);
+    }
+    if let Some(count) = texts.len().checked_sub(WARNINGS).filter(|count| *count > 0) {
+        warn(common, &format!("and {count} {more}"));
+    }
 }
 
 /// Prints rows of one kind. Without any, the CSV still has its header.
@@ -104,7 +112,7 @@ fn shorten(column: Vec<&mut String>) {
     const DIGITS: usize = 6;
     let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
     let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
-    let fractions = |text: &String| text.is_empty() || fraction(text).is_some() && number(text);
+    let fractions = |text: &String| text.is_empty() || text.contains(['.', 'e']) && number(text);
     let long = |text: &String| fraction(text).is_some_and(|digits| digits > DIGITS);
     let all = column.iter().all(|text| fractions(text));
     if !all || !column.iter().any(|text| long(text)) {
@@ -125,61 +133,43 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         .first()
         .map(|batch| batch.schema().fields().iter().map(|field| field.name().clone()).collect())
         .unwrap_or_default();
-    let options = FormatOptions::default();
-    let mut lines: Vec<Vec<(String, bool, bool)>> = Vec::new();
-    for batch in batches {
-        let columns = batch
-            .columns()
-            .iter()
-            .map(|column| Ok((ArrayFormatter::try_new(column, &options)?, column)))
-            .collect::<Result<Vec<_>, ArrowError>>()?;
-        for row in 0..batch.num_rows() {
-            let cell = |(values, column): &(ArrayFormatter<'_>, &ArrayRef)| {
-                let plain = column.data_type().is_integer()
-                    || column.data_type().is_floating()
-                    || *column.data_type() == DataType::Boolean;
-                (values.value(row).to_string(), column.is_null(row), plain)
-            };
-            lines.push(columns.iter().map(cell).collect());
-        }
-    }
-    let texts = |line: Vec<(String, bool, bool)>| line.into_iter().map(|cell| cell.0).collect();
     match common.answer_format() {
-        Format::Table if lines.is_empty() => writeln!(out, "(no rows)")?,
-        Format::Table => writeln!(out, "{}", table(header, lines.into_iter().map(texts)))?,
+        Format::Json => writeln!(out, "[{}]", json::objects(batches)?.join(",\n"))?,
+        Format::Table => match texts(batches)? {
+            lines if lines.is_empty() => writeln!(out, "(no rows)")?,
+            lines => writeln!(out, "{}", table(header, lines.into_iter()))?,
+        },
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(&mut out);
             if !header.is_empty() {
                 writer.write_record(&header).map_err(plain)?;
             }
-            for line in lines {
-                writer.write_record(texts(line)).map_err(plain)?;
+            for line in texts(batches)? {
+                writer.write_record(line).map_err(plain)?;
             }
             writer.flush()?;
         }
-        Format::Json => {
-            let objects: Vec<String> = lines.iter().map(|line| object(&header, line)).collect();
-            writeln!(out, "[{}]", objects.join(",\n"))?;
-        }
     }
     Ok(out.flush()?)
+}
+
+/// The cells of each row.
+fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, ArrowError> {
+    let options = FormatOptions::default();
+    let mut lines = Vec::new();
+    for batch in batches {
+        let columns = batch.columns().iter();
+        let columns: Vec<ArrayFormatter<'_>> = columns
+            .map(|column| ArrayFormatter::try_new(column, &options))
+            .collect::<Result<_, _>>()?;
+        let cells = |row| columns.iter().map(|values| values.value(row).to_string()).collect();
+        lines.extend((0..batch.num_rows()).map(cells));
+    }
+    Ok(lines)
 }
 
 /// The system's own error where there is one, so that a closed pipe can be told.
 fn plain(error: csv::Error) -> io::Error {
     let text = error.to_string();
     if let csv::ErrorKind::Io(error) = error.into_kind() { error } else { io::Error::other(text) }
-}
-
-/// A JSON object with the columns in their order; decimals, times and nested values as texts.
-fn object(header: &[String], line: &[(String, bool, bool)]) -> String {
-    let members = header.iter().zip(line).map(|(name, (text, null, plain))| {
-        let value = match text.parse::<serde_json::Value>() {
-            _ if *null => serde_json::Value::Null,
-            Ok(value) if *plain => value,
-            _ => text.as_str().into(),
-        };
-        format!("{}:{value}", serde_json::Value::from(name.as_str()))
-    });
-    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }

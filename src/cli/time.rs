@@ -1,6 +1,6 @@
 //! Instants and durations as they are typed.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Span, SpanRelativeTo};
 #[cfg(any(feature = "duckdb", test))]
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 
@@ -11,7 +11,7 @@ use super::failure::Failure;
 #[cfg(feature = "duckdb")]
 #[derive(Debug, Clone, Copy, clap::Args)]
 pub(crate) struct RangeArgs {
-    /// The first instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m; UTC where there is no zone [default: all]
+    /// The first instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m, now-1d; UTC where there is no zone [default: all]
     #[arg(long, value_name = "TIME", value_parser = instant)]
     from: Option<i64>,
     /// The first instant after the last [default: all]
@@ -35,7 +35,7 @@ impl RangeArgs {
 }
 
 /// Reads `2026-05-11T05:33:41Z`, `2026-05-11 05:33` and `2026-05-11` (UTC), integer nanoseconds
-/// since the epoch, `now` or `now-15m`.
+/// since the epoch, `now`, `now-15m` or `now-1d`.
 #[cfg(any(feature = "duckdb", test))]
 pub(crate) fn instant(text: &str) -> Result<i64, String> {
     let out_of_range = || format!("`{text}` is out of range");
@@ -59,7 +59,7 @@ pub(crate) fn instant(text: &str) -> Result<i64, String> {
 #[cfg(any(feature = "duckdb", test))]
 fn expected() -> String {
     "a time is RFC 3339 (2026-05-11T05:33:41Z), a date or a time without a zone, which are UTC \
-     (2026-05-11, 2026-05-11 05:33), integer ns since 1970, or now-15m"
+     (2026-05-11, 2026-05-11 05:33), integer ns since 1970, or now-15m, now-1d"
         .into()
 }
 
@@ -75,16 +75,20 @@ fn without_zone(text: &str) -> Result<Timestamp, String> {
     zoned.map(|zoned| zoned.timestamp()).ok_or_else(expected)
 }
 
-/// Reads a duration above zero, such as `15m`, `1h30m` or `250ms`, as ns.
+/// Reads a duration above zero, such as `250ms`, `15m`, `1h30m` or `1d`, as ns.
 pub(crate) fn duration(text: &str) -> Result<i64, String> {
     let nanos =
         i64::try_from(length(text)?.as_nanos()).map_err(|_| format!("`{text}` is too long"))?;
     if nanos > 0 { Ok(nanos) } else { Err("a duration must be above zero".into()) }
 }
 
+/// Without zones, each day has 24 hours; months have no one length.
 fn length(text: &str) -> Result<SignedDuration, String> {
-    text.parse()
-        .map_err(|_| "a duration is a number and a unit, such as 250ms, 15m or 1h30m".into())
+    let span = text.parse::<Span>().ok();
+    let days = SpanRelativeTo::days_are_24_hours();
+    span.and_then(|span| span.to_duration(days).ok()).ok_or_else(|| {
+        "a duration is a number and a unit from ns to w, such as 250ms, 15m, 1h30m or 1d".into()
+    })
 }
 
 #[cfg(test)]
@@ -98,6 +102,8 @@ mod tests {
         assert_eq!(instant("1778733492188000000"), Ok(1_778_733_492_188_000_000));
         let ago = instant("now").unwrap() - instant("now-15m").unwrap();
         assert!((899_000_000_000..=900_000_000_000).contains(&ago), "{ago}");
+        let ago = instant("now").unwrap() - instant("now-1w1d").unwrap();
+        assert_eq!((ago + 500_000_000) / 1_000_000_000, 8 * 86_400);
         assert_eq!(instant("1970-01-02"), Ok(86_400_000_000_000));
         for text in ["1970-01-01 01:00", "1970-01-01T01:00:00", "1970-01-01T01:00:00.000"] {
             assert_eq!(instant(text), Ok(3_600_000_000_000), "{text}");
@@ -121,7 +127,10 @@ mod tests {
     fn durations_are_above_zero() {
         assert_eq!(duration("1h30m"), Ok(5_400_000_000_000));
         assert_eq!(duration("250ms"), Ok(250_000_000));
-        for text in ["0s", "-5m", "5", "", "m"] {
+        assert_eq!(duration("1.5h"), Ok(5_400_000_000_000));
+        assert_eq!(duration("1d"), Ok(86_400_000_000_000));
+        assert_eq!(duration("2w1d12h"), Ok(1_339_200_000_000_000));
+        for text in ["0s", "-5m", "5", "", "m", "1mo", "1y", "300y"] {
             assert!(duration(text).is_err(), "{text}");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output, Stdio};
 
-use crate::tape::{A, B, Tape, at, delta, snapshot};
+use crate::tape::{A, B, Tape, at, delta, snapshot, trade};
 
 fn tape() -> Tape {
     Tape::session("s1")
@@ -55,12 +55,63 @@ fn a_book_for_programs_and_for_reading() {
     let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time]);
     assert_eq!(
         out(&output),
-        "side,price,size,status,stale_since\nyes,0.4700,3.00,ok,\nno,0.4800,2.00,ok,\nno,0.4600,12.50,ok,\n"
+        [
+            "ticker,at,session,conn,sid,seq,side,price,size,status,stale_since",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,yes,0.4700,3.00,ok,",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,no,0.4800,2.00,ok,",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,no,0.4600,12.50,ok,",
+            "",
+        ]
+        .join("\n")
     );
     let output = kalshi(&tape(), &["analyze", "book", A, "--at", &time, "--format", "table"]);
     let text = out(&output);
     for part in ["0.5400     12.50  14.50", "mid 0.4950  spread 0.0500", "status ok"] {
         assert!(text.contains(part), "{text}");
+    }
+}
+
+/// Two markets with books, one without.
+fn several() -> Tape {
+    Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4700", "3.00")], &[("0.4800", "2.00")]))
+        .frame(2, 1, snapshot(2, 2, B, &[], &[]))
+        .frame(3, 1, trade(3, 1, "KXA-26MAY11-T3", "t1", "0.4000", "1.00", ""))
+        .file("a.jsonl")
+}
+
+#[test]
+fn books_of_several_markets_are_an_array() {
+    let tape = several();
+    let json = |args: &[&str]| -> serde_json::Value {
+        let args = [&["analyze", "book", "--format", "json"], args].concat();
+        serde_json::from_str(&out(&kalshi(&tape, &args))).unwrap()
+    };
+    assert_eq!(json(&[A])["ticker"], A);
+    assert_eq!(json(&[A, B, A]), serde_json::json!([json(&[A]), json(&[B])]));
+    assert_eq!(json(&["kxa-*"]), json(&[A, B]));
+    // A glob may stand for one market; what comes is known from what was asked.
+    assert_eq!(json(&["*T1"]), serde_json::json!([json(&[A])]));
+
+    let glob = |more: &[&str]| {
+        kalshi(&tape, &[&["--strict", "analyze", "book", "KXA*", "--format"], more].concat())
+    };
+    let output = glob(&["csv"]);
+    let lines = out(&output).lines().map(str::to_owned).collect::<Vec<_>>();
+    assert_eq!(lines.len(), 4, "{lines:?}");
+    assert!(lines[3].ends_with(",s1,1,2,2,,,,empty,"), "{lines:?}");
+    assert_eq!(output.status.code(), Some(3));
+    let warning = "warning: no order book of market `KXA-26MAY11-T3` is recorded\n";
+    assert_eq!(err(&output), warning);
+    let text = out(&glob(&["table"]));
+    assert!(text.contains(&format!("status ok\n\n{B} at ")), "{text}");
+    let early = glob(&["csv", "--at", &at(0).to_string()]);
+    assert_eq!(early.status.code(), Some(1));
+    assert!(err(&early).contains("not yet at"), "{}", err(&early));
+    for wanted in [[A, "KXB"], [A, "KXB-*"]] {
+        let output = kalshi(&tape, &[&["analyze", "book"], &wanted[..]].concat());
+        assert_eq!((output.status.code(), out(&output).as_str()), (Some(1), ""));
     }
 }
 
@@ -122,6 +173,16 @@ fn sql_is_printed_in_each_format() {
         format!("[{{\"ticker\":\"{A}\",\"price\":\"0.4700\",\"seq\":1,\"nothing\":null}}]\n")
     );
     assert!(print("table").contains(&format!("{A}  0.4700    1")), "{}", print("table"));
+}
+
+#[test]
+fn nested_values_are_json_of_their_own() {
+    let query = "SELECT {'a': 1, 'b': [0.5::DECIMAL(6,4), NULL], 'c': 'x\"y'} AS s, [true] AS l,
+                 MAP {'k': {'d': 1.5::DOUBLE}, 'm': NULL} AS m, NULL::INTEGER[] AS n, row(1, 'a') AS r,
+                 [1, 2]::INTEGER[2] AS f, MAP {1: []} AS i, [[DATE '2026-05-11']] AS t, 2::HUGEINT AS h";
+    let output = kalshi(&tape(), &["analyze", "sql", query, "--format", "json"]);
+    let expected = r#"[{"s":{"a":1,"b":["0.5000",null],"c":"x\"y"},"l":[true],"m":{"k":{"d":1.5},"m":null},"n":null,"r":[1,"a"],"f":[1,2],"i":{"1":[]},"t":[["2026-05-11"]],"h":"2"}]"#;
+    assert_eq!(out(&output), format!("{expected}\n"), "{}", err(&output));
 }
 
 #[test]
@@ -207,11 +268,13 @@ fn a_reader_that_goes_away_does_not_hide_holes() {
 
 #[test]
 fn tables_have_digits_for_reading_and_csv_has_all() {
-    let query = "SELECT 0.024658786983854614::DOUBLE AS x UNION ALL SELECT 1.5::DOUBLE ORDER BY x";
+    let query = "SELECT unnest([1e-9, 0.024658786983854614, 1.5]) AS x";
     let print = |format| out(&kalshi(&tape(), &["analyze", "sql", query, "--format", format]));
-    assert_eq!(print("csv"), "x\n0.024658786983854614\n1.5\n");
+    assert_eq!(print("csv"), "x\n1e-9\n0.024658786983854614\n1.5\n");
     let table = print("table");
-    assert!(table.contains("0.024659") && table.contains("1.500000"), "{table}");
+    for number in ["1.000e-9", "0.024659", "1.500000"] {
+        assert!(table.contains(number), "{table}");
+    }
 }
 
 #[test]
@@ -275,4 +338,17 @@ fn a_gap_without_a_time_has_none() {
     assert!(out(&output).contains(",2,3,,,,false,true,"), "{} {}", out(&output), err(&output));
     let output = kalshi(&tape, &["analyze", "sql", "SELECT ts_from, ts_found FROM gaps"]);
     assert_eq!(out(&output), "ts_from,ts_found\n,\n");
+}
+
+#[test]
+fn a_ticker_in_the_place_of_a_subcommand_is_told_where_it_belongs() {
+    let output = kalshi(&tape(), &[A, "--env", "sandbox"]);
+    assert_eq!(output.status.code(), Some(2));
+    let (record, ask) = (format!("tip: `kalshi ingest {A}` "), "tip: `kalshi analyze book ");
+    assert!(err(&output).contains(&record) && err(&output).contains(ask), "{}", err(&output));
+    for (args, tips) in [(&["analyze", A][..], 1), (&["analise", "gaps"], 0)] {
+        let text = err(&kalshi(&tape(), args));
+        let told = (text.matches(ask).count(), text.matches("kalshi ingest").count());
+        assert_eq!(told, (tips, 0), "{text}");
+    }
 }

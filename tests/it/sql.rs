@@ -236,6 +236,75 @@ fn what_does_more_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_table_function_that_is_not_there_is_not_called_refused() {
+    let tape = tape();
+    let hint = |query: &str| {
+        let error = load(&tape).query(query).unwrap_err();
+        assert!(matches!(error, Error::NoFunction { .. }), "{query}: {error:?}");
+        (error.to_string(), error.hint().unwrap())
+    };
+    let (error, suggested) = hint("FROM spred_bars('KXA', NULL, NULL, NULL)");
+    assert_eq!(error, "there is no table function `spred_bars`");
+    assert_eq!(suggested, "similar names are there: spread_bars");
+    let (_, suggested) = hint("SELECT 1 FROM (FROM candles('KXA'))");
+    assert!(suggested.contains("book_at") && suggested.contains("duckdb_functions"), "{suggested}");
+    let hint = load(&tape).query("FROM candles").unwrap_err().hint().unwrap();
+    assert!(hint.contains("SHOW TABLES"), "{hint}");
+}
+
+#[test]
+fn instants_are_times_or_whole_nanoseconds() {
+    let tape = tape();
+    let analyzer = load(&tape);
+    let book = |instant: &str| ask(&analyzer, &format!("FROM book_at('{FED}', {instant})"));
+    let expected = book("'2026-05-11 05:33:30'");
+    assert_eq!(expected.len(), 4);
+    for instant in [
+        at(10).to_string(),
+        format!("make_timestamp_ns({})", at(10)),
+        format!("(SELECT {}::HUGEINT)", at(10)),
+        "'2026-05-11 05:33:30Z'::TIMESTAMPTZ".into(),
+        "(SELECT max(ts) FROM trades WHERE ts <= '2026-05-11 05:33:30')".into(),
+        "(SELECT max(epoch_ns(ts)) FROM trades WHERE ts <= '2026-05-11 05:33:30')".into(),
+    ] {
+        assert_eq!(book(&instant), expected, "{instant}");
+    }
+    let bars = |ends: &str| ask(&analyzer, &format!("FROM vwap_bars('{FED}', {ends}, NULL)"));
+    assert_eq!(
+        bars(&format!("{}, {}", at(10), at(20))),
+        bars("'2026-05-11 05:33:30', '2026-05-11 05:33:40'")
+    );
+    assert_eq!(book("NULL"), Vec::<Vec<String>>::new());
+    for instant in ["1778477610", "'yesterday'"] {
+        assert!(analyzer.query(&format!("FROM book_at('{FED}', {instant})")).is_err(), "{instant}");
+    }
+}
+
+#[test]
+fn bars_have_a_length() {
+    let tape = tape();
+    let analyzer = load(&tape);
+    for bars in ["spread_bars", "vwap_bars"] {
+        let query = |every| format!("FROM {bars}('{FED}', NULL, NULL, {every})");
+        for every in ["INTERVAL '1 month'", "INTERVAL 1 year", "'1 month 1 day'"] {
+            let error = format!("{:?}", analyzer.query(&query(every)).unwrap_err());
+            assert!(error.contains("a month has no one length"), "{every}: {error}");
+        }
+        for every in ["INTERVAL 0 days", "INTERVAL '-1 hour'"] {
+            let error = format!("{:?}", analyzer.query(&query(every)).unwrap_err());
+            assert!(error.contains("the length of bars is not above zero"), "{every}: {error}");
+        }
+        for (every, start) in [
+            ("INTERVAL 1 week", "2026-05-07T00:00:00"),
+            ("INTERVAL 1 day", "2026-05-11T00:00:00"),
+            ("'1 hour'", "2026-05-11T05:00:00"),
+        ] {
+            assert_eq!(ask(&analyzer, &query(every))[0][0], start, "{every}");
+        }
+    }
+}
+
+#[test]
 fn a_result_is_written_as_its_name_says() {
     let tape = tape();
     let query = "SELECT ticker, bid, ts FROM bbo ORDER BY ts, ticker LIMIT 2 -- two";

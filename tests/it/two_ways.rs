@@ -6,7 +6,7 @@ use std::{num::NonZero, path::Path};
 use fastrand::Rng;
 use kalshi_orderbook::{
     analysis::{
-        Analyzer, Error, Options, Range, Status,
+        Analyzer, Error, Options, Range, Selection, Status, Table,
         arrow::{
             array::{AsArray, RecordBatch},
             datatypes::{Float64Type, Int64Type},
@@ -66,6 +66,14 @@ fn recorder(session: &str, random: &mut Rng) -> Tape {
     tape
 }
 
+/// A range in, around or beside what is recorded, or open at an end.
+fn asked_range(random: &mut Rng) -> Range {
+    let mut ends = [random.i64(-50..250), random.i64(-50..250)].map(at);
+    ends.sort_unstable();
+    let [from_ns, to_ns] = ends.map(|end| random.bool().then_some(end));
+    Range { from_ns, to_ns }
+}
+
 fn rows(batches: &[RecordBatch]) -> usize {
     batches.iter().map(RecordBatch::num_rows).sum()
 }
@@ -113,7 +121,7 @@ fn compare_spread(analyzer: &Analyzer, ticker: &str, range: Range, every: Option
     let bars = analyzer.spread(ticker, range, every).unwrap().rows;
     let sql = format!(
         "SELECT epoch_ns(bar), live_s, two_sided_s, mean_cents, min_cents::VARCHAR,
-                max_cents::VARCHAR, mean_bps_of_mid
+                max_cents::VARCHAR, mean_bps_of_mid, quotes
          FROM spread_bars({})",
         asked(ticker, range, every)
     );
@@ -127,6 +135,8 @@ fn compare_spread(analyzer: &Analyzer, ticker: &str, range: Range, every: Option
     assert_eq!(texts(&found, 4), bars.iter().map(|b| b.min_cents.clone()).collect::<Vec<_>>());
     assert_eq!(texts(&found, 5), bars.iter().map(|b| b.max_cents.clone()).collect::<Vec<_>>());
     near(&bars.iter().map(|b| b.mean_bps_of_mid).collect::<Vec<_>>(), &numbers(&found, 6), &sql);
+    let quotes: Vec<_> = bars.iter().map(|b| Some(b.quotes)).collect();
+    assert_eq!(whole(&found, 7), quotes, "{sql}");
     bars.len()
 }
 
@@ -149,6 +159,24 @@ fn compare_vwap(analyzer: &Analyzer, ticker: &str, range: Range, every: Option<i
     assert_eq!(texts(&found, 6), bars.iter().map(|b| b.low.clone()).collect::<Vec<_>>());
     assert_eq!(texts(&found, 7), bars.iter().map(|b| b.high.clone()).collect::<Vec<_>>());
     bars.len()
+}
+
+/// Of a market by its name, and of what all that is recorded of a kind lies around.
+fn compare_holes(analyzer: &Analyzer, ticker: &str, range: Range) -> usize {
+    let crossed = |markets: &str, table| {
+        let selection = Selection { markets: Some(markets.to_owned()), range };
+        let mut holes = analyzer.crossed(&selection, table).unwrap();
+        holes.retain(|hole| hole.ticker == ticker);
+        holes
+    };
+    let book = analyzer.spread(ticker, range, None).unwrap().holes;
+    let trades = analyzer.vwap(ticker, range, None).unwrap().holes;
+    for (table, expected) in [(Table::Bbo, &book), (Table::Trades, &trades)] {
+        assert_eq!(&crossed(ticker, table), expected, "{table:?} {range:?}");
+        let of_many = crossed("*", table);
+        assert!(of_many.iter().all(|hole| expected.contains(hole)), "{of_many:?} {expected:?}");
+    }
+    book.len() + trades.len()
 }
 
 /// At a depth of one level, the best bid and ask tell the imbalance.
@@ -176,7 +204,7 @@ fn compare_imbalance(analyzer: &Analyzer, ticker: &str) -> usize {
 fn compare_book(analyzer: &Analyzer, ticker: &str, at_ns: i64) -> usize {
     let sql = format!(
         "SELECT side::VARCHAR, price::VARCHAR, size::VARCHAR
-         FROM book_at('{ticker}', make_timestamp_ns({at_ns}))"
+         FROM book_at('{ticker}', {at_ns})"
     );
     let found = analyzer.query(&sql).unwrap();
     let levels: Vec<_> = match analyzer.reconstruct_book_at(ticker, at_ns) {
@@ -211,7 +239,7 @@ fn compare_book(analyzer: &Analyzer, ticker: &str, at_ns: i64) -> usize {
 
 #[test]
 fn rust_and_sql_agree_on_everything() {
-    let mut counts = [0; 4];
+    let mut counts = [0; 5];
     for seed in 0..25 {
         let mut random = Rng::with_seed(seed);
         let analyzer = Analyzer::new().unwrap();
@@ -227,10 +255,7 @@ fn rust_and_sql_agree_on_everything() {
                 continue;
             }
             for _ in 0..4 {
-                let mut ends = [random.i64(0..200), random.i64(0..200)].map(at);
-                ends.sort_unstable();
-                let [from, to] = ends.map(|end| random.bool().then_some(end));
-                let range = Range { from_ns: from, to_ns: to };
+                let range = asked_range(&mut random);
                 let every = random.bool().then(|| random.i64(1..50) * SECOND);
                 counts[0] += compare_spread(&analyzer, ticker, range, every);
                 counts[1] += compare_vwap(&analyzer, ticker, range, every);
@@ -239,6 +264,7 @@ fn rust_and_sql_agree_on_everything() {
                     counts[2] += compare_book(&analyzer, ticker, at(random.i64(0..200)));
                 }
             }
+            counts[4] += compare_holes(&analyzer, ticker, asked_range(&mut random));
             counts[3] += compare_imbalance(&analyzer, ticker);
         }
     }

@@ -8,14 +8,23 @@ WITH spans AS (
     SELECT DISTINCT unnest([from_ns, to_ns]) AS at_ns FROM spans
 ), step AS (
     SELECT at_ns AS from_ns, lead(at_ns) OVER (ORDER BY at_ns) AS to_ns FROM edge
+), part AS (
+    SELECT step.from_ns, step.to_ns, arg_max(spans.span, (spans.from_ns, spans.span)) AS span
+    FROM step JOIN spans ON spans.from_ns <= step.from_ns AND spans.to_ns >= step.to_ns
+    WHERE step.to_ns > step.from_ns
+    GROUP BY ALL
+), numbered AS (
+    SELECT *, count(*) FILTER (is_first) OVER (ORDER BY from_ns) AS piece
+    FROM (SELECT *, (from_ns, span) IS DISTINCT FROM (lag(to_ns) OVER before, lag(span) OVER before)
+                        AS is_first
+          FROM part WINDOW before AS (ORDER BY from_ns))
 )
-SELECT step.from_ns, step.to_ns, arg_max(spans.span, (spans.from_ns, spans.span)) AS span
-FROM step JOIN spans ON spans.from_ns <= step.from_ns AND spans.to_ns >= step.to_ns
-WHERE step.to_ns > step.from_ns
-GROUP BY ALL
+SELECT min(from_ns) AS from_ns, max(to_ns) AS to_ns, span
+FROM numbered
+GROUP BY piece, span
 ORDER BY ALL;
 
--- The same of all markets.
+-- The same of all markets, cut wherever a span begins or ends.
 CREATE OR REPLACE VIEW lake.all_live AS
 WITH edge AS (
     SELECT DISTINCT ticker, unnest([from_ns, to_ns]) AS at_ns FROM lake.span

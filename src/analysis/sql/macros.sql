@@ -1,13 +1,55 @@
 -- Questions as table macros, the same as the program answers without SQL.
 
+-- An instant, also given as whole ns since 1970, in ns. What fits an INTEGER is of other units.
+CREATE OR REPLACE MACRO lake.instant_ns(instant) AS
+CASE WHEN typeof(instant) IN ('BIGINT', 'HUGEINT') THEN instant::BIGINT
+     ELSE epoch_ns(instant::TIMESTAMP_NS) END;
+
+-- The length of bars, in ns.
+CREATE OR REPLACE MACRO lake.length_ns(every) AS
+CASE WHEN datepart('year', every::INTERVAL) <> 0 OR datepart('month', every::INTERVAL) <> 0
+     THEN error('a month has no one length, so bars cannot have it: give days, as INTERVAL 30 days')
+     WHEN epoch_us(every::INTERVAL) <= 0 THEN error('the length of bars is not above zero')
+     ELSE epoch_us(every::INTERVAL) * 1000 END;
+
+-- The book of a market at an instant: one row is a level, best first. Without rows: not known.
+CREATE OR REPLACE MACRO book_at(wanted, instant) AS TABLE
+WITH right_span AS (
+    SELECT p.stream, p.from_seq, p.to_seq
+    FROM lake.live(wanted) l JOIN lake.span p ON p.span = l.span
+    WHERE p.ticker = wanted
+      AND l.from_ns <= lake.instant_ns(instant) AND lake.instant_ns(instant) < l.to_ns
+), whole AS (
+    SELECT c.seq, c.side, c.price, c.size
+    FROM lake.checkpoint c JOIN right_span p
+      ON c.stream = p.stream AND c.seq BETWEEN p.from_seq AND p.to_seq
+    WHERE c.ticker = wanted AND c.at_ns <= lake.instant_ns(instant)
+), newest AS (
+    SELECT coalesce(max(seq), -1) AS seq FROM whole
+), level AS (
+    SELECT side, price, size FROM whole WHERE seq = (SELECT seq FROM newest)
+    UNION ALL
+    SELECT e.side, e.price, e.size
+    FROM lake.book_event e JOIN right_span p
+      ON e.stream = p.stream AND e.seq BETWEEN p.from_seq AND p.to_seq
+    WHERE e.ticker = wanted AND e.at_ns <= lake.instant_ns(instant)
+      AND e.seq > (SELECT seq FROM newest)
+)
+SELECT side, price, sum(size)::DECIMAL(18,2) AS size
+FROM level
+WHERE side IS NOT NULL
+GROUP BY side, price
+HAVING sum(size) <> 0
+ORDER BY side DESC, price DESC;
+
 -- The quoted spread of a market over [start, stop) (null: all) in bars of an interval (null: one
 -- bar), in cents. Averages are weighted with time and taken only over time in which the book is
 -- known to be right and has both sides.
 CREATE OR REPLACE MACRO spread_bars(wanted, start, stop, every) AS TABLE
 WITH asked AS (
-    SELECT coalesce(epoch_ns(start::TIMESTAMP_NS), -9223372036854775808) AS start_ns,
-           coalesce(epoch_ns(stop::TIMESTAMP_NS), 9223372036854775807) AS stop_ns,
-           (epoch(every::INTERVAL) * 1000000000)::BIGINT AS every_ns
+    SELECT coalesce(lake.instant_ns(start), -9223372036854775808) AS start_ns,
+           coalesce(lake.instant_ns(stop), 9223372036854775807) AS stop_ns,
+           lake.length_ns(every) AS every_ns
 ), piece AS (
     SELECT greatest(q.at_ns, l.from_ns, start_ns) AS from_ns,
            least(q.at_ns + q.stood_ns, l.to_ns, stop_ns) AS to_ns,
@@ -44,9 +86,9 @@ ORDER BY part.bar;
 -- exchange marked them (August 2026) count as not block.
 CREATE OR REPLACE MACRO vwap_bars(wanted, start, stop, every) AS TABLE
 WITH asked AS (
-    SELECT coalesce(epoch_ns(start::TIMESTAMP_NS), -9223372036854775808) AS start_ns,
-           coalesce(epoch_ns(stop::TIMESTAMP_NS), 9223372036854775807) AS stop_ns,
-           (epoch(every::INTERVAL) * 1000000000)::BIGINT AS every_ns
+    SELECT coalesce(lake.instant_ns(start), -9223372036854775808) AS start_ns,
+           coalesce(lake.instant_ns(stop), 9223372036854775807) AS stop_ns,
+           lake.length_ns(every) AS every_ns
 ), trade AS (
     SELECT t.at_ns, t.price, t.size, coalesce(t.is_block, false) AS is_block
     FROM lake.trade t

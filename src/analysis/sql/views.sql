@@ -129,33 +129,3 @@ SELECT ticker, split_part(ticker, '-', 1) AS series,
 FROM part
 GROUP BY ticker, hour
 ORDER BY ticker, hour;
-
--- The book of a market at an instant: one row is a level, best first. Without rows: not known.
-CREATE OR REPLACE MACRO book_at(wanted, instant) AS TABLE
-WITH right_span AS (
-    SELECT p.stream, p.from_seq, p.to_seq
-    FROM lake.live(wanted) l JOIN lake.span p ON p.span = l.span
-    WHERE p.ticker = wanted
-      AND l.from_ns <= epoch_ns(instant::TIMESTAMP_NS) AND epoch_ns(instant::TIMESTAMP_NS) < l.to_ns
-), whole AS (
-    SELECT c.seq, c.side, c.price, c.size
-    FROM lake.checkpoint c JOIN right_span p
-      ON c.stream = p.stream AND c.seq BETWEEN p.from_seq AND p.to_seq
-    WHERE c.ticker = wanted AND c.at_ns <= epoch_ns(instant::TIMESTAMP_NS)
-), newest AS (
-    SELECT coalesce(max(seq), -1) AS seq FROM whole
-), level AS (
-    SELECT side, price, size FROM whole WHERE seq = (SELECT seq FROM newest)
-    UNION ALL
-    SELECT e.side, e.price, e.size
-    FROM lake.book_event e JOIN right_span p
-      ON e.stream = p.stream AND e.seq BETWEEN p.from_seq AND p.to_seq
-    WHERE e.ticker = wanted AND e.at_ns <= epoch_ns(instant::TIMESTAMP_NS)
-      AND e.seq > (SELECT seq FROM newest)
-)
-SELECT side, price, sum(size)::DECIMAL(18,2) AS size
-FROM level
-WHERE side IS NOT NULL
-GROUP BY side, price
-HAVING sum(size) <> 0
-ORDER BY side DESC, price DESC;

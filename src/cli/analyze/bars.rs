@@ -23,7 +23,7 @@ One row is a market, or with --every a bar of it. Columns:
   two_sided_s      seconds in which it also has both sides: averages are over these
   mean_cents       ask less bid, averaged over time; min_cents, max_cents: the narrowest and widest
   mean_bps_of_mid  the same over mid, in hundredths of a per cent
-  quotes           pairs of best bid and ask
+  quotes           best bids and asks that stood in it, with those that lack a side
 
 Nothing is averaged over holes: where the range crosses one, a warning names it, and with --strict
 the exit code is 3.";
@@ -61,11 +61,11 @@ the exit code is 3.";
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The markets, or globs such as 'KXBTC15M-*' (quoted)
-    #[arg(required = true)]
+    #[arg(required = true, value_name = "TICKER")]
     tickers: Vec<String>,
     #[command(flatten)]
     range: time::RangeArgs,
-    /// Length of a bar, such as 10s or 15m [default: one bar]
+    /// Length of a bar, such as 10s, 15m or 1d: bars begin at whole multiples of it since 1970 [default: one bar]
     #[arg(long, value_name = "DURATION", value_parser = time::duration)]
     every: Option<i64>,
 }
@@ -120,12 +120,7 @@ fn each<Row: Serialize + Default>(
     ask: impl Fn(&str, Range) -> Result<Answer<Row>, Error>,
 ) -> Result<ExitCode, Failure> {
     let range = args.range.range()?;
-    let mut tickers = Vec::new();
-    for wanted in &args.tickers {
-        tickers.extend(analyzer.tickers(wanted)?);
-    }
-    let mut seen = std::collections::HashSet::new();
-    tickers.retain(|ticker| seen.insert(ticker.clone()));
+    let tickers = super::tickers(analyzer, &args.tickers)?;
     if let Some(every) = args.every {
         let mut bars = 0_u64;
         for ticker in &tickers {

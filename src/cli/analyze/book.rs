@@ -1,9 +1,13 @@
 //! `kalshi analyze book`.
 
-use std::{io::Write, num::NonZero, process::ExitCode};
+use std::{
+    io::{self, Write},
+    num::NonZero,
+    process::ExitCode,
+};
 
 use kalshi_orderbook::{
-    analysis::{Analyzer, MarketBook, Nanos, Status},
+    analysis::{Analyzer, Error, MarketBook, Nanos, Status},
     book::Level,
     protocol::{Price, Side, Size},
 };
@@ -12,24 +16,27 @@ use serde::Serialize;
 use super::{Common, Failure, output};
 use crate::cli::{common::Format, time};
 
-/// Print the order book of a market at an instant
+/// Print the order books of markets at an instant
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   kalshi analyze book KXBTC15M-26MAY110145-45
   kalshi analyze book KXBTC15M-26MAY110145-45 --at 2026-05-11T05:40:00Z --depth 10
   kalshi analyze book KXBTC15M-26MAY110145-45 --at now-15m --format json
+  kalshi analyze book 'KXBTC15M-*' --at 2026-05-11T05:40:00Z --depth 1 --format csv
 
 Bids of both sides are in their own side's dollars: a NO bid at 0.48 offers YES at 0.52.
 The status is `ok` where the book is known to be right, `empty` where it is and nothing rests in
-it, and `stale` in a hole: the book printed is then the last one that was right. The CSV has the
-status in each row, and an empty book as one row without side, price and size.
+it, and `stale` in a hole: the book printed is then the last one that was right. In CSV a row is a
+level, and an empty book is one row without side, price and size. In JSON one market is an object,
+and several, or a glob, are an array of them; those without a book then are named by a warning.
 
 A time without a zone is UTC.")]
 pub(crate) struct Args {
-    /// The market
-    ticker: String,
-    /// The instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m [default: the newest]
+    /// The markets, or globs such as 'KXBTC15M-*' (quoted)
+    #[arg(required = true, value_name = "TICKER")]
+    tickers: Vec<String>,
+    /// The instant: 2026-05-11T05:40:00Z, a date, integer ns since 1970, or now-15m, now-1d [default: the newest]
     #[arg(long, value_name = "TIME", value_parser = time::instant, conflicts_with = "seq")]
     at: Option<i64>,
     /// After the frame of this number of its subscription
@@ -40,45 +47,130 @@ pub(crate) struct Args {
     depth: Option<NonZero<usize>>,
 }
 
+impl Args {
+    /// The one market that is asked for by its name.
+    fn one(&self) -> Option<&str> {
+        match self.tickers.as_slice() {
+            [ticker] if !ticker.contains(['*', '?']) => Some(ticker),
+            _ => None,
+        }
+    }
+
+    fn ask(&self, analyzer: &Analyzer, ticker: &str) -> Result<MarketBook, Error> {
+        match (self.at, self.seq) {
+            (Some(at), _) => analyzer.reconstruct_book_at(ticker, at),
+            (None, Some(seq)) => analyzer.reconstruct_book_at_seq(ticker, seq),
+            (None, None) => analyzer.reconstruct_book(ticker),
+        }
+    }
+}
+
 pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<ExitCode, Failure> {
-    let book = match (args.at, args.seq) {
-        (Some(at), _) => analyzer.reconstruct_book_at(&args.ticker, at)?,
-        (None, Some(seq)) => analyzer.reconstruct_book_at_seq(&args.ticker, seq)?,
-        (None, None) => analyzer.reconstruct_book(&args.ticker)?,
+    let (books, missing) = match args.one() {
+        Some(ticker) => (vec![args.ask(analyzer, ticker)?], Vec::new()),
+        None => several(analyzer, args)?,
     };
     let depth = args.depth.map_or(usize::MAX, NonZero::get);
-    let mut out = output::stdout();
     match common.answer_format() {
         Format::Json => {
-            serde_json::to_writer(&mut out, &json(&book, depth)).map_err(std::io::Error::from)?;
+            let mut out = output::stdout();
+            let books: Vec<_> = books.iter().map(|book| json(book, depth)).collect();
+            match (books.as_slice(), args.one()) {
+                ([book], Some(_)) => serde_json::to_writer(&mut out, book),
+                (books, _) => serde_json::to_writer(&mut out, books),
+            }
+            .map_err(io::Error::from)?;
             writeln!(out)?;
+            out.flush()?;
         }
         Format::Csv => {
-            writeln!(out, "side,price,size,status,stale_since")?;
-            let since = match &book.status {
-                Status::Stale { since, .. } => since.to_string(),
-                Status::Ok | Status::Empty => String::new(),
-            };
-            let status = format!("{},{since}", book.status.as_str());
-            if book.book.is_empty() {
-                writeln!(out, ",,,{status}")?;
-            }
-            for side in [Side::Yes, Side::No] {
-                for (price, size) in book.book.levels(side).take(depth) {
-                    writeln!(out, "{side},{price},{size},{status}")?;
+            let rows: Vec<Row<'_>> = books.iter().flat_map(|book| rows(book, depth)).collect();
+            output::rows(common, &rows)?;
+        }
+        Format::Table => {
+            let mut out = output::stdout();
+            for (place, book) in books.iter().enumerate() {
+                if place > 0 {
+                    writeln!(out)?;
                 }
+                ladder(&mut out, book, depth)?;
             }
-        }
-        Format::Table => ladder(&mut out, &book, depth)?,
-    }
-    out.flush()?;
-    if let Status::Stale { since, reason } = &book.status {
-        output::warn(common, &format!("the book is stale since {since}: {reason}"));
-        if common.strict {
-            return Ok(ExitCode::from(3));
+            out.flush()?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let stale = books.iter().filter_map(|book| match &book.status {
+        Status::Stale { since, reason } => {
+            let of = if args.one().is_some() { "" } else { &format!(" of {}", book.ticker) };
+            Some(format!("the book{of} is stale since {since}: {reason}"))
+        }
+        Status::Ok | Status::Empty => None,
+    });
+    let warnings: Vec<String> = missing.into_iter().chain(stale).collect();
+    output::warn_of(common, &warnings, "more books are stale or missing");
+    Ok(ExitCode::from(if !warnings.is_empty() && common.strict { 3 } else { 0 }))
+}
+
+/// The books of several markets, and what is to be told of those that have none then. An error
+/// where none has one.
+fn several(analyzer: &Analyzer, args: &Args) -> Result<(Vec<MarketBook>, Vec<String>), Failure> {
+    let (mut books, mut missing) = (Vec::new(), Vec::new());
+    let mut first = None;
+    for ticker in super::tickers(analyzer, &args.tickers)? {
+        match args.ask(analyzer, &ticker) {
+            Ok(book) => books.push(book),
+            Err(
+                error @ (Error::NoBook(_) | Error::TooEarly { .. } | Error::NoSuchNumber { .. }),
+            ) => {
+                missing.push(error.to_string());
+                first.get_or_insert(error);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    match first {
+        Some(error) if books.is_empty() => Err(error.into()),
+        _ => Ok((books, missing)),
+    }
+}
+
+/// A level of a book; an empty book is one row without level.
+#[derive(Default, Serialize)]
+struct Row<'b> {
+    ticker: &'b str,
+    at: Nanos,
+    session: &'b str,
+    conn: i64,
+    sid: Option<i64>,
+    seq: i64,
+    side: Option<String>,
+    price: Option<String>,
+    size: Option<String>,
+    status: &'b str,
+    stale_since: Option<Nanos>,
+}
+
+fn rows(found: &MarketBook, depth: usize) -> Vec<Row<'_>> {
+    let row = |level: Option<(Side, Level)>| Row {
+        ticker: &found.ticker,
+        at: Nanos(found.at_ns),
+        session: &found.session,
+        conn: found.conn,
+        sid: found.sid,
+        seq: found.seq,
+        side: level.map(|(side, _)| side.to_string()),
+        price: level.map(|(_, (price, _))| price.to_string()),
+        size: level.map(|(_, (_, size))| size.to_string()),
+        status: found.status.as_str(),
+        stale_since: match found.status {
+            Status::Stale { since, .. } => Some(since),
+            Status::Ok | Status::Empty => None,
+        },
+    };
+    if found.book.is_empty() {
+        return vec![row(None)];
+    }
+    let levels = |side| found.book.levels(side).take(depth).map(move |level| (side, level));
+    [Side::Yes, Side::No].into_iter().flat_map(levels).map(Some).map(row).collect()
 }
 
 #[derive(Serialize)]

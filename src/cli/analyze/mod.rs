@@ -6,7 +6,7 @@ mod bars;
 mod archive;
 mod sql;
 
-use std::process::ExitCode;
+use std::{collections::HashSet, process::ExitCode};
 
 use clap::Subcommand;
 use kalshi_orderbook::analysis::Analyzer;
@@ -26,7 +26,7 @@ pub(crate) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Question {
-    /// Print the order book of a market at an instant
+    /// Print the order books of markets at an instant
     Book(book::Args),
     /// Quoted spread, averaged over time
     #[command(after_help = bars::SPREAD)]
@@ -79,4 +79,15 @@ fn answer(common: &Common, analyzer: &Analyzer, question: &Question) -> Result<E
         Question::Gaps => archive::gaps(common, analyzer),
         Question::Sql(args) => sql::run(common, analyzer, args),
     }
+}
+
+/// The markets that tickers and globs stand for, each once, in the order given.
+fn tickers(analyzer: &Analyzer, wanted: &[String]) -> Result<Vec<String>, Failure> {
+    let mut tickers = Vec::new();
+    for wanted in wanted {
+        tickers.extend(analyzer.tickers(wanted)?);
+    }
+    let mut seen = HashSet::new();
+    tickers.retain(|ticker| seen.insert(ticker.clone()));
+    Ok(tickers)
 }
