@@ -63,6 +63,17 @@ pub(super) struct Session {
     pub(super) mark: Option<Mark>,
     /// What the digester knew there.
     pub(super) state: String,
+    /// Oddities met so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) oddities: u64,
+}
+
+impl Session {
+    /// Whether another one was digested up to the same line; not known of compressed ones.
+    pub(super) fn ends_as(&self, other: &Self) -> bool {
+        let is_known = self.mark.as_ref().is_some_and(|mark| !mark.xxh128.is_empty());
+        is_known && (self.line, &self.mark) == (other.line, &other.mark)
+    }
 }
 
 /// A line that tells a file that has grown from one that was replaced.
@@ -191,6 +202,11 @@ impl Manifest {
         let garbage = self.garbage.iter().map(|(path, _)| path.as_str());
         parts.chain(states).chain(garbage).chain([NAME]).map(PathBuf::from).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's way to ask")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The time by which garbage ages.

@@ -25,6 +25,8 @@ pub type Progress<'p> = &'p (dyn Fn(u64, u64) + Sync);
 pub struct Lake {
     pub(super) folder: PathBuf,
     pub(super) manifest: Manifest,
+    /// The log folder that it is of.
+    pub(super) logs: PathBuf,
     pub(super) footers: Footers,
     /// Where the log folder cannot be written: a lake for this process alone.
     _own: Option<TempDir>,
@@ -70,8 +72,9 @@ impl Lake {
         if nothing || news.as_ref().is_some_and(News::is_none) {
             report.gone = news.map(|news| news.gone).unwrap_or_default();
             let manifest = manifest.unwrap_or_default();
-            let lake = Self { folder, manifest, footers: Footers::default(), _own: None };
-            report.damaged = lake.damages(&archive);
+            let (logs, footers) = (archive.folder.clone(), Footers::default());
+            let lake = Self { folder, manifest, logs, footers, _own: None };
+            lake.tell(&archive, &mut report);
             return Ok((lake, report));
         }
         let (folder, lock, own) = take(folder, options, &mut report)?;
@@ -87,9 +90,10 @@ impl Lake {
             None => Manifest::default(),
         };
         manifest.logs = own_logs;
-        let mut lake = Self { folder, manifest, footers: Footers::default(), _own: own };
+        let (logs, footers) = (archive.folder.clone(), Footers::default());
+        let mut lake = Self { folder, manifest, logs, footers, _own: own };
         folder::sweep(&lake.folder, &lake.manifest.owned());
-        report.damaged = lake.damages(&archive);
+        lake.tell(&archive, &mut report);
         match lake.digest(&archive, options, &mut report) {
             Err(error @ (Error::Replaced(_) | Error::State { .. })) => {
                 lake.renew(error.to_string(), &mut report);
@@ -144,10 +148,17 @@ impl Lake {
         self.manifest.of(table)
     }
 
-    /// What could not be read to its end at earlier times.
-    fn damages(&self, archive: &Archive) -> Vec<(PathBuf, String)> {
+    /// Tells what was found at earlier times.
+    fn tell(&self, archive: &Archive, report: &mut LoadReport) {
         let damages = self.manifest.damages.iter();
-        damages.map(|(path, damage)| (archive.folder.join(path), damage.clone())).collect()
+        let damages = damages.map(|(path, damage)| (archive.folder.join(path), damage.clone()));
+        report.damaged = damages.collect();
+        report.earlier_oddities = self.oddities();
+    }
+
+    fn oddities(&self) -> u64 {
+        let sessions = self.manifest.sessions.values();
+        sessions.fold(0, |sum, session| sum.saturating_add(session.oddities))
     }
 }
 

@@ -113,6 +113,7 @@ impl Lake {
     /// Starts anew, and leaves the files to older readers.
     pub(super) fn renew(&mut self, reason: String, report: &mut LoadReport) {
         report.renewed = Some(reason);
+        report.earlier_oddities = 0;
         self.manifest = self.manifest.renewed();
         // What an attempt has stored that failed has the next numbers.
         folder::sweep(&self.folder, &self.manifest.owned());

@@ -139,7 +139,13 @@ impl Segment {
     /// The file's name without its endings: what a segment is called in every layout.
     #[must_use]
     pub fn stem(&self) -> String {
-        let name = self.path.file_name().and_then(split_name);
+        Self::stem_of(&self.path)
+    }
+
+    /// The name of a file without the endings of a segment; empty where it has none.
+    #[must_use]
+    pub fn stem_of(path: &Path) -> String {
+        let name = path.file_name().and_then(split_name);
         name.map(|(stem, _)| stem.to_owned()).unwrap_or_default()
     }
 }
