@@ -167,7 +167,7 @@ impl Archive {
         let mut names = Names::of(folder)?;
         // A file that is renamed while its folder is listed may be listed under neither name.
         for _ in 1..LISTINGS_MAX {
-            if names.are_settled() {
+            if names.are_settled(SystemTime::from(jiff::Timestamp::now())) {
                 break;
             }
             let again = Names::of(folder)?;
@@ -278,8 +278,7 @@ impl Names {
     }
 
     /// Whether no folder was changed while it was listed, nor just before.
-    fn are_settled(&self) -> bool {
-        let now = SystemTime::now();
+    fn are_settled(&self, now: SystemTime) -> bool {
         let settled = |folder: &PathBuf| {
             let changed = fs::metadata(folder).and_then(|status| status.modified()).ok();
             changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > SETTLED)
@@ -430,15 +429,16 @@ mod tests {
         let inner = folder.path().join("day");
         fs::create_dir(&inner).unwrap();
         fs::write(inner.join("a.jsonl"), "").unwrap();
-        let are_settled = || Names::of(folder.path()).unwrap().are_settled();
+        let now = SystemTime::from(jiff::Timestamp::now());
+        let are_settled = || Names::of(folder.path()).unwrap().are_settled(now);
         let change = |folder: &Path, at| fs::File::open(folder).unwrap().set_modified(at).unwrap();
         assert!(!are_settled());
-        let before = SystemTime::now() - 2 * SETTLED;
+        let before = now - 2 * SETTLED;
         change(folder.path(), before);
         assert!(!are_settled());
         change(&inner, before);
         assert!(are_settled());
-        change(&inner, SystemTime::now() + 2 * SETTLED);
+        change(&inner, now + 2 * SETTLED);
         assert!(!are_settled(), "clocks that differ");
     }
 
