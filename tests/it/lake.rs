@@ -720,3 +720,25 @@ fn times_at_the_ends_of_what_there_is_are_times() {
         assert!(!files(&lake).is_empty(), "{table}");
     }
 }
+
+#[test]
+fn an_empty_snapshot_of_an_empty_book_changes_nothing() {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[], &[]))
+        .frame(2, 1, snapshot(2, 2, A, &[], &[]))
+        .frame(3, 1, delta(2, 3, A, "yes", "0.4600", "1.00"))
+        .frame(4, 1, delta(2, 4, A, "yes", "0.4600", "-1.00"))
+        .frame(5, 1, snapshot(2, 5, A, &[], &[]))
+        .frame(6, 1, snapshot(2, 6, A, &[("0.4700", "1.00")], &[]))
+        .file("x.jsonl");
+    let found = tape.load();
+    let count = |view: &str| {
+        let rows = found.query(&format!("SELECT count(*)::VARCHAR FROM {view}")).unwrap();
+        format!("{:?}", rows[0].column(0))
+    };
+    assert!(count("bbo").contains("\"4\""), "{}", count("bbo"));
+    assert!(count("spans").contains("\"2\""), "{}", count("spans"));
+    let book = found.reconstruct_book_at(A, crate::tape::at(5)).unwrap();
+    assert_eq!((book.seq, book.book.is_empty()), (5, true));
+}
