@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ids::Ids,
-    quote::UNSET,
+    quote::{UNSET, known},
     stream::{End, Stream},
 };
 use crate::protocol::Sequences;
@@ -111,7 +111,7 @@ impl Connection {
 
     /// The time of a record: the first of receive and event time that there is, never falling.
     pub(super) fn advance(&mut self, recv: Option<i64>, event: Option<i64>) -> i64 {
-        let at = match (self.at, recv.or(event)) {
+        let at = match (self.at, recv.or(event).map(known)) {
             (Some(at), Some(time)) => at.max(time),
             (Some(at), None) => at,
             (None, Some(time)) => time,
@@ -123,6 +123,7 @@ impl Connection {
 
     /// Gives the first known time to what happened before it.
     pub(super) fn settle(&mut self, time: i64) {
+        self.at.get_or_insert(time);
         if self.first_ns == UNSET {
             self.first_ns = time;
         }

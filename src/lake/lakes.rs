@@ -1,17 +1,29 @@
 //! Several lakes as one, for DuckDB.
 
+use std::{
+    collections::{BTreeSet, HashMap},
+    fs,
+    path::PathBuf,
+};
+
 use arrow::datatypes::DataType;
 use duckdb::Connection;
 
 use super::{
     Error, Lake,
+    manifest::Session,
     stored::{self, Stored},
     table::Spec,
 };
+use crate::tape::Segment;
 
 /// The lakes of an analysis, in the order they were added.
 #[derive(Debug, Default)]
-pub struct Lakes(Vec<Lake>);
+pub struct Lakes {
+    lakes: Vec<Lake>,
+    /// For each, its sessions that an earlier one has, too.
+    twice: Vec<BTreeSet<String>>,
+}
 
 /// Numbers of a lake are below this power of two, and those of the next one are above it.
 const NUMBERS_BITS: usize = 52;
@@ -29,20 +41,25 @@ pub(crate) const fn below(number: u64) -> (usize, u64) {
 impl Lakes {
     /// Adds a lake, or what has become of one that is there.
     pub fn add(&mut self, lake: Lake) {
-        match self.0.iter_mut().find(|known| known.folder() == lake.folder()) {
+        match self.lakes.iter_mut().find(|known| known.folder() == lake.folder()) {
             Some(known) => *known = lake,
-            None => self.0.push(lake),
+            None => self.lakes.push(lake),
         }
+        let earlier = |place| self.lakes.iter().take(place);
+        let twice = self.lakes.iter().enumerate();
+        let twice =
+            twice.map(|(place, lake)| earlier(place).flat_map(|e| lake.shared(e)).collect());
+        self.twice = twice.collect();
     }
 
     /// Each lake, in the order they were added.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Lake> {
-        self.0.iter()
+        self.lakes.iter()
     }
 
     /// Whether an earlier lake than the one of this place has a session, too: then that one counts.
     pub(crate) fn has_before(&self, place: usize, session: &str) -> bool {
-        self.0.iter().take(place).any(|earlier| earlier.sessions().contains_key(session))
+        self.twice.get(place).is_some_and(|twice| twice.contains(session))
     }
 
     /// Makes a view `lake.TABLE` of each table. A session that several lakes have is taken from the
@@ -52,7 +69,7 @@ impl Lakes {
     /// [`Error::Show`].
     pub fn show(&self, connection: &Connection) -> Result<(), Error> {
         let views = stored::TABLES.iter().map(|table| {
-            let rows = self.0.iter().enumerate();
+            let rows = self.lakes.iter().enumerate();
             let rows: Vec<String> =
                 rows.filter_map(|(place, lake)| self.rows(table, place, lake)).collect();
             let rows = if rows.is_empty() { none(table) } else { rows.join(" UNION ALL ") };
@@ -101,6 +118,45 @@ impl Lakes {
         };
         Some(format!("(SELECT * {replace} {rows} {others})"))
     }
+}
+
+impl Lake {
+    /// The sessions that another lake has, too. Those of our recorder have names of their own; of
+    /// others, two files of one name are the same where they are one file, or hold the same.
+    fn shared(&self, other: &Self) -> BTreeSet<String> {
+        let (mine, others) = (self.files_by_session(), other.files_by_session());
+        let is_shared = |(name, session): &(&String, &Session)| {
+            let Some(there) = other.sessions().get(*name) else { return false };
+            let files = |lake: &Self, files: &BySession<'_>| {
+                let files = files.get(&***name).into_iter().flatten();
+                files.map(|path| real(lake.logs.join(path))).collect::<Vec<_>>()
+            };
+            let here = files(self, &mine);
+            let is_ours = |path: &PathBuf| {
+                Segment::name_of(path).is_some_and(|(session, _)| session == **name)
+            };
+            here.iter().any(is_ours)
+                || session.ends_as(there)
+                || files(other, &others).iter().any(|path| here.contains(path))
+        };
+        self.sessions().iter().filter(is_shared).map(|(name, _)| name.clone()).collect()
+    }
+
+    fn files_by_session(&self) -> BySession<'_> {
+        let mut files = BySession::new();
+        for (path, file) in &self.manifest.files {
+            files.entry(&*file.session).or_default().push(path);
+        }
+        files
+    }
+}
+
+/// Paths within a log folder, by session.
+type BySession<'l> = HashMap<&'l str, Vec<&'l str>>;
+
+/// The true name of a file, if it is still there.
+fn real(path: PathBuf) -> PathBuf {
+    fs::canonicalize(&path).unwrap_or(path)
 }
 
 /// A table's columns without any row.

@@ -28,6 +28,10 @@ const BATCH_ROWS: usize = 32_768;
 /// After so many lines, it is looked whether a batch is full.
 const LINES_BETWEEN: u64 = 256;
 
+/// Records wait for a time over so many bytes of text; then they have none. They are met again each
+/// time that there is more.
+const WAITING_BYTES: u64 = 1 << 20;
+
 /// Parts that may wait for the stage before the reading threads do: some 60 MB.
 const PARTS_WAITING: usize = 32;
 
@@ -140,7 +144,11 @@ impl Out<'_> {
                 (digester, session.clone())
             }
         };
+        let mut back = None;
         for (number, segment) in &task.job.segments {
+            if digester.waits() {
+                digester.settle_all();
+            }
             let goes_on = session.segments.last() == Some(number);
             if goes_on {
                 check_same(segment, &session)?;
@@ -148,35 +156,47 @@ impl Out<'_> {
                 (session.offset, session.line, session.mark) = (0, 0, None);
             }
             digester.start_segment(&segment.path, !goes_on);
+            session.segments.insert(*number);
             let damage = match segment.open_at(session.offset) {
                 Err(error) => Some(chain(&error)),
-                Ok(reader) => self.read(&mut digester, reader, &mut session)?,
+                Ok(reader) => self.read(&mut digester, reader, &mut session, &mut back)?,
             };
-            session.segments.insert(*number);
-            if segment.layout != Layout::Compressed {
-                session.mark = session.mark.and_then(|mark| line_at(segment, mark.offset));
-            }
             self.send(Part::Segment(digester.end_segment(damage)))?;
         }
-        if digester.untimed {
-            digester.settle_all();
-        }
         self.flush(&mut digester, false)?;
-        let mut end = digester.fork();
+        let (kept, mut end) = match (digester.before(), back) {
+            // What waits for its time is met again, and told meanwhile as of none.
+            (Some(before), Some(back)) => {
+                session = back;
+                (before, digester)
+            }
+            _ => {
+                let end = digester.fork();
+                (digester, end)
+            }
+        };
+        if let Some((_, last)) = task.job.segments.last()
+            && last.layout != Layout::Compressed
+        {
+            session.mark = session.mark.and_then(|mark| line_at(last, mark.offset));
+        }
         end.finish();
+        session.oddities = end.oddities();
         self.flush(&mut end, true)?;
         let state =
-            save(&digester).map_err(|e| Error::file("save the state of", Path::new(name), e))?;
+            save(&kept).map_err(|e| Error::file("save the state of", Path::new(name), e))?;
         let digested = Digested { name: name.clone(), session, state };
         self.send(Part::Digested(Box::new(digested)))
     }
 
-    /// Reads a segment as far as it goes; what is wrong with it, if anything.
+    /// Reads a segment as far as it goes; what is wrong with it, if anything. Where records begin to
+    /// wait for a time, `back` becomes how far the session was before.
     fn read(
         &mut self,
         digester: &mut Digester,
         mut reader: Reader,
         session: &mut Session,
+        back: &mut Option<Session>,
     ) -> Result<Option<String>, Stopped> {
         let lines_before = session.line;
         let mut lines = 0_u64;
@@ -190,24 +210,30 @@ impl Out<'_> {
                     self.read.fetch_add(bytes, Ordering::Relaxed);
                     let (number, start, end) = (line.number, line.offset, line.offset + bytes);
                     // A torn line may be whole when it is met again.
-                    if digester.line(line) {
+                    let waited = digester.waits();
+                    let is_whole = digester.line(line);
+                    if digester.waits() && !waited {
+                        *back = Some(session.clone());
+                    }
+                    if is_whole {
                         (session.offset, session.line) = (end, number);
                         session.mark = Some(Mark { offset: start, xxh128: String::new() });
                     }
                 }
             }
             lines += 1;
-            if lines.is_multiple_of(LINES_BETWEEN)
-                && digester.rows.longest() >= BATCH_ROWS
-                && !digester.untimed
-            {
+            let waiting = back.as_ref().filter(|_| digester.waits());
+            if waiting.is_some_and(|back| session.offset - back.offset > WAITING_BYTES) {
+                digester.settle_all();
+            }
+            if lines.is_multiple_of(LINES_BETWEEN) && digester.is_full(BATCH_ROWS) {
                 self.flush(digester, false)?;
             }
         }
     }
 
     fn flush(&mut self, digester: &mut Digester, facts: bool) -> Result<(), Stopped> {
-        let rows = digester.rows.take().map_err(Some)?;
+        let rows = digester.take_rows().map_err(Some)?;
         if rows.is_empty() {
             return Ok(());
         }
@@ -217,7 +243,7 @@ impl Out<'_> {
 
 fn session(number: u32) -> Session {
     let segments = BTreeSet::new();
-    Session { number, segments, offset: 0, line: 0, mark: None, state: String::new() }
+    Session { number, segments, offset: 0, line: 0, mark: None, state: String::new(), oddities: 0 }
 }
 
 /// A segment goes on only where it still has the last line that was read of it.

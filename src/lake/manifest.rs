@@ -5,16 +5,16 @@ use std::{
     fs,
     io::{Read, Write},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::Error;
+use crate::tape::{Segment, modified_ns};
 
 /// The version of everything under the lake's folder. Another one is built anew.
-const FORMAT: u32 = 5;
+const FORMAT: u32 = 6;
 const NAME: &str = "manifest.json";
 
 /// What a lake holds.
@@ -63,6 +63,17 @@ pub(super) struct Session {
     pub(super) mark: Option<Mark>,
     /// What the digester knew there.
     pub(super) state: String,
+    /// Oddities met so far.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) oddities: u64,
+}
+
+impl Session {
+    /// Whether another one was digested up to the same line; not known of compressed ones.
+    pub(super) fn ends_as(&self, other: &Self) -> bool {
+        let is_known = self.mark.as_ref().is_some_and(|mark| !mark.xxh128.is_empty());
+        is_known && (self.line, &self.mark) == (other.line, &other.mark)
+    }
 }
 
 /// A line that tells a file that has grown from one that was replaced.
@@ -82,9 +93,9 @@ pub(super) struct Part {
     pub(super) rows: u64,
     /// XXH3-128 of the file.
     pub(super) xxh128: String,
-    /// Sessions of which it tells as a whole; empty where rows are for good.
+    /// The numbers of sessions of which it tells as a whole; none where rows are for good.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) sessions: BTreeSet<String>,
+    pub(super) sessions: BTreeSet<u32>,
 }
 
 impl Part {
@@ -122,10 +133,13 @@ impl Part {
 
 impl Stat {
     pub(super) fn of(path: &Path) -> std::io::Result<Self> {
-        let metadata = fs::metadata(path)?;
-        let modified = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let modified_ns = i64::try_from(modified.as_nanos()).unwrap_or(i64::MAX);
-        Ok(Self { bytes: metadata.len(), modified_ns })
+        let status = fs::metadata(path)?;
+        Ok(Self { bytes: status.len(), modified_ns: modified_ns(&status) })
+    }
+
+    /// As the segment was listed.
+    pub(super) const fn of_segment(segment: &Segment) -> Self {
+        Self { bytes: segment.bytes, modified_ns: segment.modified_ns }
     }
 }
 
@@ -188,6 +202,11 @@ impl Manifest {
         let garbage = self.garbage.iter().map(|(path, _)| path.as_str());
         parts.chain(states).chain(garbage).chain([NAME]).map(PathBuf::from).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's way to ask")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// The time by which garbage ages.

@@ -35,6 +35,9 @@ mod read;
 mod stage;
 mod news;
 mod load;
+mod folder;
+mod parts;
+mod update;
 mod store;
 mod lakes;
 

@@ -1,6 +1,7 @@
 //! What of a log folder is not in its lake yet.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
@@ -63,15 +64,28 @@ impl News {
     }
 }
 
+/// The same as [`news`] where a log folder holds exactly what was digested of it, which is quickly
+/// seen, but for [`News::files`].
+pub(super) fn at_first_sight(archive: &Archive, manifest: &Manifest) -> News {
+    let known = |segment: &Segment| {
+        let file = manifest.files.get(&*within(&archive.folder, &segment.path));
+        file.is_some_and(|known| known.stat == Stat::of_segment(segment))
+    };
+    let same = archive.segments.len() == manifest.files.len();
+    if same && archive.segments.iter().all(known) {
+        return News::default();
+    }
+    news(archive, manifest)
+}
+
 /// Compares a log folder with what was digested of it.
 pub(super) fn news(archive: &Archive, manifest: &Manifest) -> News {
     let mut news = News::default();
     let mut sessions: BTreeMap<String, BTreeMap<u32, Segment>> = BTreeMap::new();
     let mut names: BTreeSet<String> = manifest.sessions.keys().cloned().collect();
     for segment in &archive.segments {
-        // A file that has moved on since it was listed is met under its new name next time.
-        let Ok(stat) = Stat::of(&segment.path) else { continue };
-        let within = within(&archive.folder, &segment.path);
+        let stat = Stat::of_segment(segment);
+        let within = within(&archive.folder, &segment.path).into_owned();
         let known = manifest.files.get(&within);
         if let Some(known) = known.filter(|known| known.stat == stat) {
             news.files.insert(within, known.clone());
@@ -136,8 +150,8 @@ fn changed(path: &str, known: Option<&Known>, now: Stat, segment: &Segment) -> O
 }
 
 /// A path within the log folder.
-pub(super) fn within(folder: &Path, path: &Path) -> String {
-    path.strip_prefix(folder).unwrap_or(path).to_string_lossy().into_owned()
+pub(super) fn within<'p>(folder: &Path, path: &'p Path) -> Cow<'p, str> {
+    path.strip_prefix(folder).unwrap_or(path).to_string_lossy()
 }
 
 /// The session and number of one of our segments: from its name, or where somebody has renamed it,

@@ -344,14 +344,14 @@ mod tests {
     #[test]
     fn rows_of_any_batches_come_in_the_order_of_a_plain_sort() {
         let table = stored::table("quote").unwrap();
-        // Two numbers have one name, as of a market that two sessions have.
+        // Two sessions have one market in common.
         let names =
             Names::from_iter((0..6).map(|n| (n, format!("K{}", [3, 1, 4, 1, 5, 0][n as usize]))));
         for seed in 0..2_000 {
             let mut random = Rng::with_seed(seed);
             let (mut now, mut came) = (0, 0);
             let mut batches = Vec::new();
-            for _ in 0..random.usize(1..5) {
+            for place in 0..random.u64(1..5) {
                 if random.u8(..3) == 0 {
                     now = 0;
                 }
@@ -359,7 +359,7 @@ mod tests {
                     .map(|_| {
                         came += 1;
                         now += random.i64(-1..3) * DAY_NS / 3;
-                        (random.u64(..6), now, random.u64(..2), 7, came)
+                        (random.u64(..3) + place % 2 * 3, now, random.u64(..2), 7, came)
                     })
                     .collect();
                 batches.push(rows);

@@ -11,6 +11,11 @@ use crate::book::{Book, Level};
 /// A time that is not known yet: bare frames start with a snapshot, which has none.
 pub(super) const UNSET: i64 = i64::MIN;
 
+/// A time that is known, less the two ends of all time: no span could end after the last.
+pub(super) fn known(time_ns: i64) -> i64 {
+    time_ns.clamp(UNSET + 1, i64::MAX - 1)
+}
+
 /// When a frame came, and its number.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Moment {

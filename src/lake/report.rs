@@ -166,6 +166,8 @@ pub struct LoadReport {
     pub renewed: Option<String>,
     /// Segments that were digested earlier, and are no longer there.
     pub gone: Vec<PathBuf>,
+    /// How many oddities had been met before in what the lake has; the view `oddities` names them.
+    pub earlier_oddities: u64,
     /// Files that were read earlier, up to their damage; and what that is.
     pub damaged: Vec<(PathBuf, String)>,
 }
@@ -207,6 +209,7 @@ impl LoadReport {
         self.known.extend(other.known);
         self.renewed = other.renewed.or(self.renewed.take());
         self.gone.extend(other.gone);
+        self.earlier_oddities = self.earlier_oddities.saturating_add(other.earlier_oddities);
         self.damaged.extend(other.damaged);
     }
 }

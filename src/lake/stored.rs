@@ -37,7 +37,7 @@ const FRAMES: Stored = Stored {
 };
 
 /// Every table of the lake.
-pub(super) static TABLES: [Stored; 14] = [
+pub(super) static TABLES: [Stored; 15] = [
     Stored { name: "book_event", ..FRAMES },
     Stored { name: "checkpoint", numbers: &["stream", "span"], ..FRAMES },
     Stored { name: "quote", numbers: &["stream", "span"], ..FRAMES },
@@ -97,6 +97,14 @@ pub(super) static TABLES: [Stored; 14] = [
         name: "session",
         dated: false,
         time: "first_ns",
+        first: Some("session"),
+        then: &[],
+        numbers: &[],
+    },
+    Stored {
+        name: "oddity",
+        dated: false,
+        time: "line",
         first: Some("session"),
         then: &[],
         numbers: &[],

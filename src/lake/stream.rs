@@ -195,7 +195,7 @@ impl Stream {
         if self.yes_price && side == Side::No { price.complement() } else { price }
     }
 
-    /// Replaces a market's book, which opens a span.
+    /// Replaces a market's book, which opens a span, but where an empty one stays empty.
     pub(super) fn snapshot(
         &mut self,
         market: Number,
@@ -206,9 +206,13 @@ impl Stream {
     ) -> Replaced {
         let (stream, last_seq) = (self.number, self.last_seq);
         let entry = self.see(market, now.at, Seen::Snapshot);
-        entry.changes = 0;
         let mut book = Book::new();
         let result = book.replace(levels[0], levels[1]);
+        let was_empty = entry.live.as_ref().is_some_and(|before| before.book.is_empty());
+        if result.is_ok() && book.is_empty() && was_empty {
+            return Replaced::Done;
+        }
+        entry.changes = 0;
         let before = entry.live.take();
         let differs = before.as_ref().is_some_and(|before| before.book != book);
         if let Some(before) = before {

@@ -199,6 +199,10 @@ tables! {
         session: Text, version: Text, env: Text, host: Text, first_ns: Whole, last_ns: Whole,
         segments: Whole, lines: Whole, frames: Whole, events: Whole, closed: Flag, own: Flag,
     }
+    /// What was odd in a session, how often, and where first.
+    Oddities "oddity" {
+        session: Text, kind: Text, times: Whole, segment: Text, line: Whole, example: Text,
+    }
     /// The names of markets; not stored, as they stand in the rows.
     Markets "market" { market: Id, ticker: Text }
 }

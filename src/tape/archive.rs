@@ -2,9 +2,12 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    fs,
-    io::{self, ErrorKind},
+    ffi::{OsStr, OsString},
+    fs::{self, FileType},
+    io::ErrorKind,
+    iter,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{Error, Reader, Stamp};
@@ -30,6 +33,8 @@ pub struct Segment {
     pub layout: Layout,
     /// Bytes on disk.
     pub bytes: u64,
+    /// When it was last written, in ns since the epoch.
+    pub modified_ns: i64,
 }
 
 /// In what form a segment lies on disk.
@@ -87,7 +92,7 @@ impl Segment {
     /// The layout that a file's name stands for.
     #[must_use]
     pub fn layout_of(path: &Path) -> Option<Layout> {
-        split_name(path).map(|(_, layout)| layout)
+        split_name(path.file_name()?).map(|(_, layout)| layout)
     }
 
     /// The session and the number that the file's name tells, if it is named as ours are.
@@ -99,8 +104,8 @@ impl Segment {
     /// The session and the number that the name of a file tells, if it is named as ours are.
     #[must_use]
     pub fn name_of(path: &Path) -> Option<(String, u32)> {
-        let (stem, _) = split_name(path)?;
-        let (session, number) = Stamp::parse(&stem)?;
+        let (stem, _) = split_name(path.file_name()?)?;
+        let (session, number) = Stamp::parse(stem)?;
         Some((session.to_owned(), number))
     }
 
@@ -111,10 +116,37 @@ impl Segment {
         later.map(|layout| self.path.with_file_name(self.stem() + layout.ending()))
     }
 
+    /// Looks at a listed file, also where it was sealed or compressed since; `None` where it was
+    /// removed, and the path as an error where it cannot be looked at.
+    fn look(path: PathBuf, layout: Layout) -> Result<Option<Self>, PathBuf> {
+        let listed = Self { path, layout, bytes: 0, modified_ns: 0 };
+        for path in iter::once(listed.path.clone()).chain(listed.later_paths()) {
+            match fs::metadata(&path) {
+                Ok(status) if status.is_file() => {
+                    let layout = Self::layout_of(&path).unwrap_or(layout);
+                    let (bytes, modified_ns) = (status.len(), modified_ns(&status));
+                    return Ok(Some(Self { path, layout, bytes, modified_ns }));
+                }
+                // A link to nowhere has not moved, it is broken: opening it will say so.
+                Err(_) if path.is_symlink() => return Ok(Some(Self { path, ..listed })),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Ok(_) | Err(_) => return Err(path),
+            }
+        }
+        Ok(None)
+    }
+
     /// The file's name without its endings: what a segment is called in every layout.
     #[must_use]
     pub fn stem(&self) -> String {
-        split_name(&self.path).map(|(stem, _)| stem).unwrap_or_default()
+        Self::stem_of(&self.path)
+    }
+
+    /// The name of a file without the endings of a segment; empty where it has none.
+    #[must_use]
+    pub fn stem_of(path: &Path) -> String {
+        let name = path.file_name().and_then(split_name);
+        name.map(|(stem, _)| stem.to_owned()).unwrap_or_default()
     }
 }
 
@@ -132,22 +164,20 @@ impl Archive {
         if !folder.exists() {
             return Err(Error::NoFolder(folder.to_owned()));
         }
-        let mut listing = Listing::of(folder)?;
+        let mut names = Names::of(folder)?;
         // A file that is renamed while its folder is listed may be listed under neither name.
         for _ in 1..LISTINGS_MAX {
-            let again = Listing::of(folder)?;
-            let settled = again.segments.keys().eq(listing.segments.keys());
-            listing.renew(again);
+            if names.are_settled(SystemTime::from(jiff::Timestamp::now())) {
+                break;
+            }
+            let again = Names::of(folder)?;
+            let settled = again.are_those_of(&names);
+            names.renew(again);
             if settled {
                 break;
             }
         }
-        listing.foreign.sort();
-        Ok(Self {
-            folder: folder.to_owned(),
-            segments: listing.segments.into_values().collect(),
-            foreign: listing.foreign,
-        })
+        Ok(names.look(folder))
     }
 
     /// Bytes on disk of all segments.
@@ -160,113 +190,172 @@ impl Archive {
 /// So often a folder is listed until two listings agree.
 const LISTINGS_MAX: usize = 50;
 
-/// What one walk through a folder sees.
+/// In a folder that was not changed for so long, nothing is being renamed; more than clocks differ.
+const SETTLED: Duration = Duration::from_secs(60);
+
+/// The names that one walk through a folder meets. What they stand for is looked at once they are
+/// known, as that costs most.
 #[derive(Default)]
-struct Listing {
-    /// By folder and stem.
-    segments: BTreeMap<(PathBuf, String), Segment>,
+struct Names {
+    /// The segments of each folder that was listed, by stem.
+    folders: BTreeMap<PathBuf, BTreeMap<String, Layout>>,
     foreign: Vec<PathBuf>,
 }
 
-impl Listing {
+impl Names {
     fn of(folder: &Path) -> Result<Self, Error> {
-        let mut listing = Self::default();
-        let mut pending = vec![folder.to_owned()];
+        let mut names = Self::default();
         // Last, so that what is reached in two ways has its own name; and a circle has an end.
-        let mut linked = Vec::new();
+        let mut linked = vec![folder.to_owned()];
+        let mut pending = Vec::new();
         let mut listed = HashSet::new();
-        while let Some(path) = pending.pop().or_else(|| linked.pop()) {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            let inside = path != folder;
-            if inside && (name.starts_with('.') || name == "lake") {
+        loop {
+            let (path, real) = if let Some(next) = pending.pop() {
+                next
+            } else if let Some(path) = linked.pop() {
+                match fs::metadata(&path) {
+                    Ok(status) if status.is_dir() => {}
+                    // A pipe that nobody writes to would be waited for without end.
+                    Ok(status) if !status.is_file() => {
+                        names.foreign.push(path);
+                        continue;
+                    }
+                    // A link to nowhere, too: opening it will say so.
+                    Ok(_) | Err(_) => {
+                        names.add(path);
+                        continue;
+                    }
+                }
+                match fs::canonicalize(&path) {
+                    Ok(real) => (path, real),
+                    Err(error) if path == folder => {
+                        return Err(Error::folder("look into", &path, error));
+                    }
+                    Err(_) => {
+                        names.foreign.push(path);
+                        continue;
+                    }
+                }
+            } else {
+                return Ok(names);
+            };
+            if !listed.insert(real.clone()) {
                 continue;
             }
-            match fs::metadata(&path) {
-                Ok(status) if status.is_dir() => match entries(&path, &mut listed) {
-                    Ok(entries) => {
-                        for (entry, link) in entries {
-                            if link { &mut linked } else { &mut pending }.push(entry);
-                        }
+            let entries = match entries(&path) {
+                Ok(entries) => entries,
+                Err(error) if path == folder => return Err(error),
+                // Such as `lost+found`: the others are no worse for it.
+                Err(_) => {
+                    names.foreign.push(path);
+                    continue;
+                }
+            };
+            let mut stems = BTreeMap::new();
+            for (name, kind) in entries {
+                match (kind, split_name(&name)) {
+                    (Some(kind), _) if kind.is_dir() => {
+                        pending.push((path.join(&name), real.join(&name)));
                     }
-                    // Such as `lost+found`: the others are no worse for it.
-                    Err(_) if inside => listing.foreign.push(path),
-                    Err(error) => return Err(error),
-                },
-                // A pipe that nobody writes to would be waited for without end.
-                Ok(status) if !status.is_file() => listing.foreign.push(path),
-                Ok(status) => listing.add(path, status.len()),
-                // A link to nowhere has not moved, it is broken: opening it will say so.
-                Err(_) if path.is_symlink() => listing.add(path, 0),
-                Err(e) if e.kind() == ErrorKind::NotFound => listing.add_moved(path),
-                Err(_) if inside => listing.foreign.push(path),
-                Err(e) => return Err(Error::folder("look into", &path, e)),
+                    (Some(kind), Some((stem, layout))) if kind.is_file() => {
+                        further(&mut stems, stem, layout);
+                    }
+                    (Some(kind), _) if !kind.is_symlink() => names.foreign.push(path.join(name)),
+                    (Some(_) | None, _) => linked.push(path.join(name)),
+                }
             }
+            names.folders.insert(path, stems);
         }
-        Ok(listing)
     }
 
-    fn add(&mut self, path: PathBuf, bytes: u64) {
-        let Some((stem, layout)) = split_name(&path) else {
-            self.foreign.push(path);
-            return;
+    fn add(&mut self, path: PathBuf) {
+        match (path.parent(), path.file_name().and_then(split_name)) {
+            (Some(folder), Some((stem, layout))) => {
+                further(self.folders.entry(folder.to_owned()).or_default(), stem, layout);
+            }
+            _ => self.foreign.push(path),
+        }
+    }
+
+    /// Whether no folder was changed while it was listed, nor just before.
+    fn are_settled(&self, now: SystemTime) -> bool {
+        let settled = |folder: &PathBuf| {
+            let changed = fs::metadata(folder).and_then(|status| status.modified()).ok();
+            changed.and_then(|at| now.duration_since(at).ok()).is_some_and(|age| age > SETTLED)
         };
-        let key = (path.parent().map(Path::to_owned).unwrap_or_default(), stem);
-        match self.segments.get(&key) {
-            Some(other) if other.layout > layout => {}
-            _ => drop(self.segments.insert(key, Segment { path, layout, bytes })),
-        }
+        self.folders.keys().all(settled)
     }
 
-    /// Adds a segment that was sealed or compressed since it was listed; one that was removed, and
-    /// other files, are no longer there.
-    fn add_moved(&mut self, path: PathBuf) {
-        let Some(layout) = Segment::layout_of(&path) else { return };
-        let listed = Segment { path, layout, bytes: 0 };
-        for path in listed.later_paths() {
-            match fs::metadata(&path) {
-                Ok(status) => return self.add(path, status.len()),
-                Err(e) if e.kind() == ErrorKind::NotFound => {}
-                Err(_) => return self.foreign.push(path),
-            }
-        }
+    /// Whether two walks have met the same segments, in whatever layout.
+    fn are_those_of(&self, other: &Self) -> bool {
+        let mut folders = self.folders.iter().zip(&other.folders);
+        self.folders.len() == other.folders.len()
+            && folders.all(|(mine, other)| mine.0 == other.0 && mine.1.keys().eq(other.1.keys()))
     }
 
-    /// Takes a later walk's place, and keeps what that one missed and is still there.
+    /// Takes a later walk's place, and keeps what that one missed.
     fn renew(&mut self, later: Self) {
         let before = std::mem::replace(self, later);
-        for (key, segment) in before.segments {
-            if self.segments.contains_key(&key) {
-                continue;
-            }
-            match fs::metadata(&segment.path) {
-                Ok(status) => self.add(segment.path, status.len()),
-                Err(_) => self.add_moved(segment.path),
+        for (folder, stems) in before.folders {
+            let known = self.folders.entry(folder).or_default();
+            for (stem, layout) in stems {
+                further(known, &stem, layout);
             }
         }
     }
-}
 
-/// What a folder holds, and which of it are links; nothing where it was listed before, under another
-/// name.
-fn entries(folder: &Path, listed: &mut HashSet<PathBuf>) -> Result<Vec<(PathBuf, bool)>, Error> {
-    let real = fs::canonicalize(folder).map_err(|e| Error::folder("look into", folder, e))?;
-    if !listed.insert(real) {
-        return Ok(Vec::new());
+    /// What the names stand for by now.
+    fn look(self, folder: &Path) -> Archive {
+        let (mut segments, mut foreign) = (Vec::new(), self.foreign);
+        for (folder, stems) in self.folders {
+            for (stem, layout) in stems {
+                let path = folder.join(stem + layout.ending());
+                match Segment::look(path, layout) {
+                    Ok(segment) => segments.extend(segment),
+                    Err(path) => foreign.push(path),
+                }
+            }
+        }
+        foreign.sort();
+        Archive { folder: folder.to_owned(), segments, foreign }
     }
-    let fail = |e| Error::folder("list", folder, e);
-    let entry = |entry: io::Result<fs::DirEntry>| {
-        let entry = entry.map_err(fail)?;
-        Ok((entry.path(), entry.file_type().is_ok_and(|kind| kind.is_symlink())))
-    };
-    fs::read_dir(folder).map_err(fail)?.map(entry).collect()
 }
 
-fn split_name(path: &Path) -> Option<(String, Layout)> {
-    let name = path.file_name()?.to_str()?;
+/// Of two layouts of a segment, the further one counts.
+fn further(stems: &mut BTreeMap<String, Layout>, stem: &str, layout: Layout) {
+    match stems.get_mut(stem) {
+        Some(known) => *known = layout.max(*known),
+        None => drop(stems.insert(stem.to_owned(), layout)),
+    }
+}
+
+/// What a folder holds, but for what is left alone without a word; and of what kind each is, where
+/// the folder tells.
+fn entries(folder: &Path) -> Result<Vec<(OsString, Option<FileType>)>, Error> {
+    let fail = |e| Error::folder("list", folder, e);
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(folder).map_err(fail)? {
+        let entry = entry.map_err(fail)?;
+        let name = entry.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") && name != "lake" {
+            entries.push((name, entry.file_type().ok()));
+        }
+    }
+    Ok(entries)
+}
+
+/// When a file was last written, in ns since the epoch.
+pub(crate) fn modified_ns(status: &fs::Metadata) -> i64 {
+    let modified = status.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    i64::try_from(modified.unwrap_or_default().as_nanos()).unwrap_or(i64::MAX)
+}
+
+fn split_name(name: &OsStr) -> Option<(&str, Layout)> {
+    let name = name.to_str()?;
     // `.sealed.jsonl` before `.jsonl`.
     for layout in [Layout::Sealed, Layout::Compressed, Layout::Open] {
         if let Some(stem) = name.strip_suffix(layout.ending()) {
-            return (!stem.is_empty()).then(|| (stem.to_owned(), layout));
+            return (!stem.is_empty()).then_some((stem, layout));
         }
     }
     None
@@ -316,13 +405,14 @@ mod tests {
         for name in ["a.jsonl", "b.jsonl", "c.jsonl", "d.jsonl"] {
             fs::write(at(name), name).unwrap();
         }
-        let mut listing = Listing::of(folder.path()).unwrap();
+        let mut names = Names::of(folder.path()).unwrap();
         for (from, to) in [("b.jsonl", "b.sealed.jsonl"), ("c.jsonl", "c.jsonl.zst")] {
             fs::rename(at(from), at(to)).unwrap();
         }
         fs::remove_file(at("d.jsonl")).unwrap();
-        listing.renew(Listing::default());
-        let found: Vec<_> = listing.segments.values().map(|s| (s.stem(), s.layout)).collect();
+        names.renew(Names::default());
+        let found = names.look(folder.path()).segments;
+        let found: Vec<_> = found.iter().map(|s| (s.stem(), s.layout)).collect();
         assert_eq!(
             found,
             [
@@ -331,6 +421,25 @@ mod tests {
                 ("c".into(), Layout::Compressed),
             ]
         );
+    }
+
+    #[test]
+    fn only_folders_that_were_left_alone_for_a_while_are_listed_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("day");
+        fs::create_dir(&inner).unwrap();
+        fs::write(inner.join("a.jsonl"), "").unwrap();
+        let now = SystemTime::from(jiff::Timestamp::now());
+        let are_settled = || Names::of(folder.path()).unwrap().are_settled(now);
+        let change = |folder: &Path, at| fs::File::open(folder).unwrap().set_modified(at).unwrap();
+        assert!(!are_settled());
+        let before = now - 2 * SETTLED;
+        change(folder.path(), before);
+        assert!(!are_settled());
+        change(&inner, before);
+        assert!(are_settled());
+        change(&inner, now + 2 * SETTLED);
+        assert!(!are_settled(), "clocks that differ");
     }
 
     #[cfg(unix)]

@@ -22,6 +22,8 @@ mod reader;
 mod verify;
 mod error;
 
+#[cfg(feature = "duckdb")]
+pub(crate) use archive::modified_ns;
 pub use archive::{Archive, Layout, Segment};
 pub use compress::compress;
 pub use error::Error;

@@ -353,7 +353,10 @@ fn a_lake_that_was_built_anew_owns_no_garbage() {
 fn a_larger_recording_in_the_place_of_another_is_read_anew() {
     let folder = tempfile::tempdir().unwrap();
     let other = folder.path().join("other.jsonl");
-    let frame = |n: u64| format!("{}\n", snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]));
+    let frame = |n: u64| {
+        let frame = snapshot(1, n, A, &[("0.5000", &format!("{n}.00"))], &[]);
+        format!("{{\"recv_ns\":{},\"frame\":{frame}}}\n", crate::tape::at(1))
+    };
     fs::write(&other, frame(1) + &frame(2)).unwrap();
     Analyzer::new().unwrap().load_logs(folder.path()).unwrap();
     // It grows: only what is new is read.
@@ -556,4 +559,186 @@ fn a_lake_that_is_built_anew_gives_no_name_twice() {
     assert!(before.iter().all(|part| after.contains(part)), "kept for an hour");
     assert_eq!(after.len(), 2 * before.len());
     assert!(before.iter().any(|part| content(part) == b"PAR1"));
+}
+
+/// Bare frames say when they happened only from the first change on.
+#[test]
+fn what_has_no_time_yet_waits_for_it() {
+    let frames = [
+        snapshot(1, 1, A, &[("0.5000", "1.00")], &[]),
+        snapshot(1, 2, B, &[("0.4000", "2.00")], &[]),
+        delta(1, 3, A, "yes", "0.5000", "1.00"),
+        // A new connection, and one more before the first time of it.
+        snapshot(1, 1, A, &[("0.5100", "1.00")], &[]),
+        snapshot(1, 1, A, &[("0.5200", "1.00")], &[]),
+        "rubbish".to_owned(),
+        delta(1, 2, A, "yes", "0.5200", "1.00"),
+        delta(1, 3, A, "yes", "0.5200", "2.00"),
+    ];
+    let often = tempfile::tempdir().unwrap();
+    let mut last = Vec::new();
+    for (n, frame) in frames.iter().enumerate() {
+        write(&often.path().join("other.jsonl"), &format!("{frame}\n"));
+        let load = || Analyzer::new().unwrap().load_logs(often.path()).unwrap();
+        let read = load().total().lines;
+        assert_eq!(read, [1, 2, 3, 1, 2, 3, 4, 1][n], "line {n}");
+        assert_eq!(load().total().lines, 0);
+        if n > 1 {
+            let once = tempfile::tempdir().unwrap();
+            write(&once.path().join("other.jsonl"), &(frames[..=n].join("\n") + "\n"));
+            last = answers(often.path());
+            assert!(last.len() < 1_000, "{n}");
+            same(&last, &answers(once.path()));
+        }
+    }
+    assert!(last.iter().all(|row| !row.contains("1970")), "{last:#?}");
+}
+
+/// What gets no time at all is not met again without end.
+#[test]
+fn what_waits_for_a_time_in_vain_has_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.jsonl");
+    let frame = |n: u64| snapshot(1, n, A, &[("0.5000", "1.00")], &[]) + "\n";
+    let text: String = (1..12_000).map(frame).collect();
+    assert!(text.len() > 1 << 20);
+    write(&path, &text);
+    let load = || Analyzer::new().unwrap().load_logs(folder.path()).unwrap().total().lines;
+    assert_eq!(load(), 11_999);
+    write(&path, &frame(12_000));
+    assert_eq!(load(), 1);
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(folder.path()).unwrap();
+    assert_eq!(analyzer.markets().unwrap()[0].snapshots, 12_000);
+}
+
+#[test]
+fn oddities_are_told_by_whoever_did_not_meet_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.jsonl");
+    let load = || {
+        let analyzer = Analyzer::new().unwrap();
+        let report = analyzer.load_logs(folder.path()).unwrap();
+        let rows = analyzer.query("SELECT r::VARCHAR FROM (FROM oddities) r").unwrap();
+        let rows: Vec<String> = rows[0]
+            .column(0)
+            .as_any()
+            .downcast_ref::<StringArray>()
+            .map_or_else(Vec::new, |texts| {
+                texts.iter().map(|text| text.unwrap().to_owned()).collect()
+            });
+        (report.earlier_oddities, rows)
+    };
+    let frame = |n: u64| snapshot(1, n, A, &[("0.5000", "1.00")], &[]);
+    let second = frame(2);
+    let (start, end) = second.split_at(20);
+    write(&path, &format!("{}\nrubbish\n\nrubbish\n{start}", frame(1)));
+    let rubbish = "{'session': other, 'kind': rubbish line, 'times': 2, 'segment': other, 'line': 2, 'example': ";
+    for earlier in [0, 3] {
+        let (told, rows) = load();
+        assert_eq!((told, rows.len()), (earlier, 2), "{rows:?}");
+        assert!(rows[0].starts_with(rubbish), "{rows:?}");
+        assert!(rows[1].contains("torn last line, 'times': 1"), "{rows:?}");
+    }
+    write(&path, &format!("{end}\n"));
+    let (_, rows) = load();
+    assert!(rows.len() == 1 && rows[0].starts_with(rubbish), "{rows:?}");
+    assert_eq!(load(), (2, rows));
+}
+
+#[test]
+fn files_of_one_name_in_two_archives_are_one_only_where_they_are_the_same() {
+    let frame = |n: u64, size| {
+        let frame = snapshot(1, n, A, &[("0.5000", size)], &[]);
+        format!("{{\"recv_ns\":{},\"frame\":{frame}}}\n", crate::tape::at(1))
+    };
+    let text = |size| (1..9).map(|n| frame(n, size)).collect::<String>();
+    let [one, other, copy, link] = [(); 4].map(|()| tempfile::tempdir().unwrap());
+    write(&one.path().join("x.jsonl"), &text("1.00"));
+    write(&other.path().join("x.jsonl"), &text("2.00"));
+    write(&copy.path().join("x.jsonl"), &text("1.00"));
+    let compressed = zstd::encode_all(text("1.00").as_bytes(), 3).unwrap();
+    fs::write(link.path().join("x.jsonl.zst"), compressed).unwrap();
+    let count = |folders: &[&Path]| {
+        let analyzer = Analyzer::new().unwrap();
+        for folder in folders {
+            analyzer.load_logs(folder).unwrap();
+        }
+        let snapshots = analyzer.query("SELECT sum(snapshots)::VARCHAR FROM markets").unwrap();
+        let book = analyzer.reconstruct_book(A).unwrap();
+        assert_eq!(book.book.levels(kalshi_orderbook::protocol::Side::Yes).count(), 1);
+        format!("{:?}", snapshots[0].column(0)).contains("\"16\"")
+    };
+    assert!(!count(&[one.path(), copy.path()]));
+    assert!(count(&[one.path(), other.path()]));
+    // Of a compressed one, it is not known what the last line says; but it is the same file.
+    assert!(count(&[one.path(), link.path()]));
+    assert!(!count(&[link.path(), &link.path().join("x.jsonl.zst")]));
+}
+
+#[test]
+fn times_at_the_ends_of_what_there_is_are_times() {
+    let folder = tempfile::tempdir().unwrap();
+    for (n, start) in [i64::MIN, i64::MIN + 1, -1, 0, i64::MAX - 2].into_iter().enumerate() {
+        let (name, market) = (format!("s{n}"), format!("KXEND-26-{n}"));
+        let line = |later: i64, rest: &str| {
+            format!("{{\"recv_ns\":{},\"conn\":1,{rest}}}\n", start.saturating_add(later))
+        };
+        let event = format!(
+            r#""event":"session","format":1,"session":"{name}","segment":0,"version":"0","env":"prod","host":"h","config":{{}}"#
+        );
+        let frame = |n, market: &str| {
+            format!(
+                "\"frame\":{}",
+                snapshot(1, n, market, &[("0.5000", "1.00")], &[("0.4000", "1.00")])
+            )
+        };
+        let text = [
+            line(0, &event),
+            line(0, &frame(1, &market)),
+            line(1, &frame(2, "KXEND-26-ALL")),
+            line(2, &format!("\"frame\":{}", delta(1, 3, &market, "yes", "0.5000", "1.00"))),
+            line(2, &format!("\"frame\":{}", delta(1, 9, &market, "yes", "0.5000", "1.00"))),
+            line(3, &frame(10, &market)),
+            line(i64::MAX, &format!("\"frame\":{}", delta(1, 11, &market, "no", "0.4000", "1.00"))),
+        ];
+        write(&folder.path().join(format!("{name}.jsonl")), &text.concat());
+    }
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(folder.path()).unwrap();
+    for n in 0..5 {
+        let market = format!("KXEND-26-{n}");
+        assert_eq!(analyzer.reconstruct_book(&market).unwrap().seq, 11, "{market}");
+        for at in [i64::MIN, i64::MIN + 1, -1, 0, 1, i64::MAX - 1, i64::MAX] {
+            drop(analyzer.reconstruct_book_at(&market, at));
+        }
+    }
+    for table in
+        ["book_event", "quote", "span", "presence", "hole", "connection", "session", "stream"]
+    {
+        let lake = lake(folder.path()).join(table);
+        assert!(!files(&lake).is_empty(), "{table}");
+    }
+}
+
+#[test]
+fn an_empty_snapshot_of_an_empty_book_changes_nothing() {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[], &[]))
+        .frame(2, 1, snapshot(2, 2, A, &[], &[]))
+        .frame(3, 1, delta(2, 3, A, "yes", "0.4600", "1.00"))
+        .frame(4, 1, delta(2, 4, A, "yes", "0.4600", "-1.00"))
+        .frame(5, 1, snapshot(2, 5, A, &[], &[]))
+        .frame(6, 1, snapshot(2, 6, A, &[("0.4700", "1.00")], &[]))
+        .file("x.jsonl");
+    let found = tape.load();
+    let count = |view: &str| {
+        let rows = found.query(&format!("SELECT count(*)::VARCHAR FROM {view}")).unwrap();
+        format!("{:?}", rows[0].column(0))
+    };
+    assert!(count("bbo").contains("\"4\""), "{}", count("bbo"));
+    assert!(count("spans").contains("\"2\""), "{}", count("spans"));
+    let book = found.reconstruct_book_at(A, crate::tape::at(5)).unwrap();
+    assert_eq!((book.seq, book.book.is_empty()), (5, true));
 }

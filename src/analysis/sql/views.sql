@@ -79,6 +79,12 @@ SELECT session, own, version, env, host,
 FROM lake.session s
 ORDER BY first_ns, session;
 
+-- One row is a kind of oddity that was met in a session: how often, and where first.
+CREATE OR REPLACE VIEW oddities AS
+SELECT session, kind, times, segment, line, example
+FROM lake.oddity
+ORDER BY session, kind;
+
 -- One row is a hole: what is missing, who said so (`declared` the recorder, `found` the frames),
 -- from when to when, and which books it made unsure.
 CREATE OR REPLACE VIEW gaps AS

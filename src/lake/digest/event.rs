@@ -4,6 +4,7 @@ use super::{Digester, Witness};
 use crate::lake::{
     connection::Connection,
     hole::{Hole, Kind},
+    quote::known,
     stream::End,
 };
 use crate::protocol::Sequences;
@@ -14,6 +15,7 @@ pub(super) const TRADES: &str = "trade";
 
 impl Digester {
     pub(super) fn event(&mut self, recv: Option<i64>, conn: Option<u32>, event: Event<'_>) {
+        let recv = recv.map(known);
         if let Some(recv) = recv {
             self.seen_at(recv);
         }
@@ -32,8 +34,10 @@ impl Digester {
                     .conns
                     .entry(number)
                     .or_insert_with(|| Connection::new(Sequences::from_start()));
-                let at = conn.advance(recv, None);
-                self.settle(number, at);
+                if recv.is_some() {
+                    let at = conn.advance(recv, None);
+                    self.settle(number, at);
+                }
             }
             Event::Sent { command } => {
                 let conn = self

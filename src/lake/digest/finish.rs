@@ -33,14 +33,15 @@ impl Digester {
             table.end_row();
         }
         self.holes.write(&self.name, self.ids, &mut self.rows);
+        self.oddities.write(&self.name, &mut self.rows);
         self.write_session();
     }
 
-    /// Gives a time to what has none and will get none.
+    /// Gives a time to what has none and will get none: the last that is known.
     pub(in crate::lake) fn settle_all(&mut self) {
         let numbers: Vec<u32> = self.conns.keys().copied().collect();
         for number in numbers {
-            self.settle(number, 0);
+            self.settle(number, self.facts.last_ns.unwrap_or_default());
         }
     }
 

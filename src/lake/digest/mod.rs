@@ -3,14 +3,25 @@
 mod book;
 mod event;
 mod finish;
+mod oddity;
 mod row;
 
-use std::{collections::BTreeMap, error::Error as StdError, fmt::Write, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error as StdError,
+    fmt::Write,
+    mem,
+    path::Path,
+};
 
+use arrow::record_batch::RecordBatch;
 use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
+use oddity::{Oddities, TORN};
+
 use super::{
+    Error,
     connection::Connection,
     hole::{Holes, Kind},
     ids::{Ids, Number},
@@ -21,6 +32,9 @@ use super::{
 };
 use crate::protocol::{Header, Message, ParseError, Remedy, Sequences, Step, SubscriptionReply};
 use crate::tape::{Body, Line, Record};
+
+/// Heaps of rows from before records that waited for a time; each has room for some.
+const EARLIER_MAX: usize = 32;
 
 /// Digests one session, or one file of another recorder.
 #[derive(Serialize, Deserialize)]
@@ -35,10 +49,19 @@ pub(super) struct Digester {
     markets: HashMap<Box<str>, Number>,
     #[serde(skip)]
     report: SegmentReport,
+    oddities: Oddities,
     #[serde(skip)]
     pub(super) rows: Rows,
-    /// Records stand in `rows` whose time is not known yet.
-    pub(super) untimed: bool,
+    /// Connections with records in `rows` whose time is not known yet.
+    #[serde(skip)]
+    untimed: BTreeSet<u32>,
+    /// The session before the first of these, from where it goes on if it ends before their time is
+    /// known.
+    #[serde(skip)]
+    before: Option<Box<Self>>,
+    /// The rows up to there.
+    #[serde(skip)]
+    earlier: Vec<Rows>,
     line: u64,
 }
 
@@ -76,8 +99,11 @@ impl Digester {
             holes: Holes::default(),
             markets: HashMap::new(),
             report: SegmentReport::default(),
+            oddities: Oddities::default(),
             rows: Rows::default(),
-            untimed: false,
+            untimed: BTreeSet::new(),
+            before: None,
+            earlier: Vec::new(),
             line: 0,
         }
     }
@@ -100,8 +126,11 @@ impl Digester {
             holes: self.holes.clone(),
             markets: self.markets.clone(),
             report: SegmentReport::default(),
+            oddities: self.oddities.clone(),
             rows: Rows::default(),
-            untimed: self.untimed,
+            untimed: BTreeSet::new(),
+            before: None,
+            earlier: Vec::new(),
             line: self.line,
         }
     }
@@ -113,17 +142,73 @@ impl Digester {
             ..SegmentReport::default()
         };
         self.facts.segments += i64::from(new);
+        if new {
+            self.oddities.next_segment();
+        }
     }
 
     pub(super) fn end_segment(&mut self, damage: Option<String>) -> SegmentReport {
-        let mut report = std::mem::take(&mut self.report);
+        let mut report = mem::take(&mut self.report);
         report.damage = damage;
+        self.sum_up(&report);
+        report
+    }
+
+    fn sum_up(&mut self, report: &SegmentReport) {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         // A torn line is met again, whole, or not at all.
         self.facts.lines += whole(report.counts.lines - report.counts.torn);
         self.facts.frames += whole(report.counts.frames);
         self.facts.events += whole(report.counts.events);
-        report
+        self.oddities.take(report);
+    }
+
+    /// How many oddities were met so far.
+    pub(super) fn oddities(&self) -> u64 {
+        self.oddities.count()
+    }
+
+    /// Whether records wait for a time.
+    pub(super) fn waits(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// The session before the first record that waits for a time, if one does. The rows since then
+    /// are left for a look at what comes after.
+    pub(super) fn before(&mut self) -> Option<Self> {
+        self.before.take().map(|before| *before)
+    }
+
+    /// Whether there are as many rows to take out.
+    pub(super) fn is_full(&self, rows: usize) -> bool {
+        !self.waits() && self.rows.longest() >= rows || self.earlier.len() >= EARLIER_MAX
+    }
+
+    /// Takes the rows out that do not wait for anything.
+    pub(super) fn take_rows(&mut self) -> Result<Vec<(&'static str, RecordBatch)>, Error> {
+        let mut batches = Vec::new();
+        for mut rows in mem::take(&mut self.earlier) {
+            batches.extend(rows.take()?);
+        }
+        if !self.waits() {
+            batches.extend(self.rows.take()?);
+        }
+        Ok(batches)
+    }
+
+    /// A record of a connection without any time comes: from here on, its time may change.
+    fn wait(&mut self, conn: u32) {
+        let timed = self.conns.get(&conn).is_some_and(|conn| conn.at.is_some());
+        if timed || self.waits() {
+            return;
+        }
+        self.earlier.push(mem::take(&mut self.rows));
+        let mut before = self.fork();
+        // Without this very line.
+        let mut report = self.report.clone();
+        report.counts.lines = report.counts.lines.saturating_sub(1);
+        before.sum_up(&report);
+        self.before = Some(Box::new(before));
     }
 
     /// Takes one line; false where it is torn.
@@ -156,7 +241,7 @@ impl Digester {
             self.note("rubbish line", || refused);
         } else {
             self.report.counts.torn += 1;
-            self.note("torn last line", || refused);
+            self.note(TORN, || refused);
         }
         line.ended
     }
@@ -171,6 +256,9 @@ impl Digester {
     ) -> Outcome {
         let number = conn.unwrap_or_else(|| self.infer_conn(header, message.as_ref().ok()));
         let event = message.as_ref().ok().and_then(event_time);
+        if recv.or(event).is_none() {
+            self.wait(number);
+        }
         let at = self.advance(number, recv, event);
         let mut seq = 0;
         if let (Some(sid), Some(next)) = (header.sid, header.seq) {
@@ -253,8 +341,6 @@ impl Digester {
             },
         };
         if restarts {
-            let number = self.current;
-            self.settle(number, 0);
             self.current = self.conns.keys().next_back().map_or(1, |last| last + 1);
         }
         self.current
@@ -268,7 +354,7 @@ impl Digester {
         let at = conn.advance(recv, event);
         conn.frames += 1;
         if at == UNSET {
-            self.untimed = true;
+            self.untimed.insert(number);
         } else {
             if early {
                 self.settle(number, at);
@@ -283,16 +369,20 @@ impl Digester {
         self.facts.last_ns = Some(self.facts.last_ns.map_or(at, |last| last.max(at)));
     }
 
-    /// Gives the first known time of a connection to what it brought before.
+    /// Gives the first known time of a connection to what it brought before, and to earlier ones
+    /// that have none.
     fn settle(&mut self, number: u32, time: i64) {
-        if let Some(conn) = self.conns.get_mut(&number) {
-            conn.settle(time);
+        self.before = None;
+        let untimed = mem::take(&mut self.untimed);
+        for number in untimed.iter().copied().chain([number]) {
+            if let Some(conn) = self.conns.get_mut(&number) {
+                conn.settle(time);
+            }
+            self.holes.settle(number, time);
         }
-        if !self.untimed {
+        if untimed.is_empty() {
             return;
         }
-        self.untimed = false;
-        self.holes.settle(number, time);
         let rows = &mut self.rows;
         for column in [
             &mut rows.BookEvents.at_ns,
