@@ -1,17 +1,23 @@
 //! Work that several threads do ahead, taken in its order.
 
-use std::{num::NonZero, sync::mpsc::sync_channel, thread};
-
-/// Results of one thread that may wait to be taken.
-const AHEAD: usize = 2;
+use std::{
+    collections::BTreeMap,
+    num::NonZero,
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::channel,
+    },
+    thread,
+};
 
 /// As many threads as the machine runs at once, or as were asked for.
 pub(super) fn threads(asked: Option<NonZero<usize>>) -> usize {
     asked.map_or_else(|| thread::available_parallelism().map_or(1, NonZero::get), NonZero::get)
 }
 
-/// Makes the items `0..count` with several threads, and gives each to `take` in their order. Ends
-/// early where `take` fails.
+/// Makes the items `0..count` with several threads, and gives each to `take` in their order. A
+/// thread that is done with one makes the next that nobody does, so that what is made ahead may be
+/// all of them. Ends early where `take` fails.
 pub(crate) fn each<Item: Send, Error>(
     count: usize,
     threads: usize,
@@ -22,27 +28,31 @@ pub(crate) fn each<Item: Send, Error>(
     if threads < 2 {
         return (0..count).try_for_each(|item| take(make(item)));
     }
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        // Each thread makes every so-manieth item, so that it is known whom to ask for the next.
-        let receivers: Vec<_> = (0..threads)
-            .map(|first| {
-                let (sender, receiver) = sync_channel(AHEAD);
-                let make = &make;
-                scope.spawn(move || {
-                    for item in (first..count).step_by(threads) {
-                        // Nobody listens any more after a failure.
-                        if sender.send(make(item)).is_err() {
-                            return;
-                        }
+        let (sender, receiver) = channel();
+        for _ in 0..threads {
+            let (sender, make, next) = (sender.clone(), &make, &next);
+            scope.spawn(move || {
+                loop {
+                    let item = next.fetch_add(1, Ordering::Relaxed);
+                    // Nobody listens any more after a failure.
+                    if item >= count || sender.send((item, make(item))).is_err() {
+                        return;
                     }
-                });
-                receiver
-            })
-            .collect();
-        for receiver in receivers.iter().cycle().take(count) {
-            // A thread that is gone has panicked, which the scope passes on.
-            let Ok(item) = receiver.recv() else { break };
-            take(item)?;
+                }
+            });
+        }
+        drop(sender);
+        let mut early = BTreeMap::new();
+        let mut due = 0;
+        // Where a thread is gone, it has panicked, which the scope passes on.
+        for (item, made) in receiver {
+            early.insert(item, made);
+            while let Some(made) = early.remove(&due) {
+                take(made)?;
+                due += 1;
+            }
         }
         Ok(())
     })
