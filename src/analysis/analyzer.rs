@@ -16,9 +16,10 @@ use super::{
     coverage, crossed, database, export, gaps,
     holes::{self, Of},
     imbalance,
-    market::{self, Market},
+    market::Market,
     markets,
     near::near,
+    source::{self, Source},
     spread, statement, vwap,
 };
 use crate::lake::{self, Lake, Lakes, LoadReport, Progress};
@@ -358,13 +359,14 @@ impl Analyzer {
         ask: impl FnOnce(&Market<'_>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let (lakes, wanted) = (self.lakes.borrow(), ticker.trim());
-        let threads = self.options.threads();
-        for name in [wanted.to_owned(), wanted.to_ascii_uppercase()] {
-            if let Some(market) = Market::find(&lakes, threads, &name)? {
+        let (threads, going) = (self.options.threads(), self.interrupter.begin());
+        for ticker in [wanted.to_owned(), wanted.to_ascii_uppercase()] {
+            let source = Source { lakes: &lakes, threads, going: going.clone(), ticker };
+            if let Some(market) = Market::find(source)? {
                 return ask(&market);
             }
         }
-        let near = near(&wanted.to_ascii_uppercase(), market::tickers(&lakes)?);
+        let near = near(&wanted.to_ascii_uppercase(), source::tickers(&lakes)?);
         Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
     }
 
@@ -402,12 +404,12 @@ impl Analyzer {
     /// [`Error::UnknownTicker`] of a ticker, [`Error::NoMatch`] of a glob.
     pub fn tickers(&self, wanted: &str) -> Result<Vec<String>, Error> {
         if !is_glob(wanted) {
-            return Ok(vec![self.of_market(wanted, |market| Ok(market.ticker.clone()))?]);
+            return Ok(vec![self.of_market(wanted, |market| Ok(market.ticker().to_owned()))?]);
         }
         let wanted = wanted.trim();
         let patterns = [wanted.to_owned(), wanted.to_ascii_uppercase()]
             .map(|pattern| glob::Pattern::new(&pattern).unwrap_or_default());
-        let mut names = market::tickers(&self.lakes.borrow())?;
+        let mut names = source::tickers(&self.lakes.borrow())?;
         names.retain(|name| patterns.iter().any(|pattern| pattern.matches(name)));
         if names.is_empty() { Err(Error::NoMatch(wanted.to_owned())) } else { Ok(names) }
     }

@@ -86,7 +86,7 @@ pub(super) enum Wanted<'a> {
 }
 
 pub(super) fn reconstruct(market: &Market<'_>, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
-    let ticker = || market.ticker.clone();
+    let ticker = || market.ticker().to_owned();
     let first = market.spans.iter().map(|span| span.from_ns).min();
     let Some(first) = first else { return Err(Error::NoBook(ticker())) };
     let choice = match wanted {
@@ -109,7 +109,7 @@ pub(super) fn reconstruct(market: &Market<'_>, wanted: Wanted<'_>) -> Result<Mar
         });
     };
     let until = if matches!(wanted, Wanted::At(_)) { at_ns.min(span.to_ns) } else { span.to_ns };
-    let standing = Replay { market, span, to_seq }.book(until)?;
+    let standing = Replay { to_seq, ..Replay::of(market, span) }.book(until)?;
     let (book, last) = (standing.book, standing.last.unwrap_or_default());
     let status = if stale {
         Status::Stale {

@@ -79,7 +79,7 @@ pub(super) fn holes(market: &Market<'_>, range: Range, of: Of) -> Result<Vec<Hol
         Of::Book => known(market).missing(range),
         Of::Trades | Of::Tickers | Of::Lifecycle => carried(market, of)?.missing(range, of),
     };
-    Ok(within(&market.ticker, range, missing))
+    Ok(within(market.ticker(), range, missing))
 }
 
 /// What of the times that are missing of a market lies in a range, oldest first.
@@ -231,7 +231,7 @@ fn carried(market: &Market<'_>, of: Of) -> Result<Carried, Error> {
     let carriers: BTreeSet<(&str, i64)> =
         market.streams.values().map(|stream| (&*stream.session, stream.conn)).collect();
     let mut asked: BTreeSet<(String, i64)> = BTreeSet::new();
-    market.scan_all("stream", &["session", "conn", "channel"], |place, batch| {
+    market.source.scan_all("stream", &["session", "conn", "channel"], |place, batch| {
         let channels = rows::texts(batch, "channel")?;
         each_conn(market, place, batch, |row, session, conn| {
             if rows::text(channels, row) == Some(of.channel()) {
@@ -240,25 +240,29 @@ fn carried(market: &Market<'_>, of: Of) -> Result<Carried, Error> {
         })
     })?;
     let (mut carried, mut ends) = (Carried::default(), BTreeMap::new());
-    market.scan_all("connection", &["session", "conn", "first_ns", "end_ns"], |place, batch| {
-        let (first, end) = (rows::times(batch, "first_ns")?, rows::times(batch, "end_ns")?);
-        each_conn(market, place, batch, |row, session, conn| {
-            let times = (first.get(row), end.get(row));
-            let (true, (Some(first_ns), Some(end_ns))) =
-                (carriers.contains(&(session, conn)), times)
-            else {
-                return;
-            };
-            let name = (session.to_owned(), conn);
-            // The lifecycle of all markets comes on one connection of a session.
-            let is_asked = of == Of::Lifecycle || asked.contains(&name);
-            let (first_ns, end_ns) = (*first_ns, *end_ns);
-            carried.connections.push(Connection { first_ns, end_ns, is_asked });
-            ends.insert(name, end_ns);
-        })
-    })?;
+    market.source.scan_all(
+        "connection",
+        &["session", "conn", "first_ns", "end_ns"],
+        |place, batch| {
+            let (first, end) = (rows::times(batch, "first_ns")?, rows::times(batch, "end_ns")?);
+            each_conn(market, place, batch, |row, session, conn| {
+                let times = (first.get(row), end.get(row));
+                let (true, (Some(first_ns), Some(end_ns))) =
+                    (carriers.contains(&(session, conn)), times)
+                else {
+                    return;
+                };
+                let name = (session.to_owned(), conn);
+                // The lifecycle of all markets comes on one connection of a session.
+                let is_asked = of == Of::Lifecycle || asked.contains(&name);
+                let (first_ns, end_ns) = (*first_ns, *end_ns);
+                carried.connections.push(Connection { first_ns, end_ns, is_asked });
+                ends.insert(name, end_ns);
+            })
+        },
+    )?;
     let columns = &["kind", "session", "conn", "channel", "from_ns", "found_ns", "repaired_ns"];
-    market.scan_all("hole", columns, |place, batch| {
+    market.source.scan_all("hole", columns, |place, batch| {
         let (kinds, channels) = (rows::texts(batch, "kind")?, rows::texts(batch, "channel")?);
         let (from, found) = (rows::times(batch, "from_ns")?, rows::times(batch, "found_ns")?);
         let repaired = rows::whole(batch, "repaired_ns")?;
@@ -288,7 +292,7 @@ fn each_conn(
     let (sessions, conns) = (rows::texts(batch, "session")?, rows::whole(batch, "conn")?);
     for row in 0..batch.num_rows() {
         let session = rows::text(sessions, row).unwrap_or_default();
-        if market.counts(place, session) {
+        if market.source.counts(place, session) {
             take(row, session, rows::get(conns, row).unwrap_or_default());
         }
     }

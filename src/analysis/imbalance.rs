@@ -68,7 +68,7 @@ pub(super) fn imbalance(
         stand(None, *to_ns);
         Ok(bars)
     };
-    market.each(stretches.len(), sum, |others| {
+    market.source.each(stretches.len(), sum, |others| {
         bars.join(others, |sum, other| {
             sum.ns = sum.ns.saturating_add(other.ns);
             sum.weighted += other.weighted;
@@ -76,7 +76,7 @@ pub(super) fn imbalance(
         });
     })?;
     let bars = bars.into_rows().map(|(bar, sum)| ImbalanceBar {
-        ticker: market.ticker.clone(),
+        ticker: market.ticker().to_owned(),
         bar: bar.map(Nanos),
         depth,
         live_s: seconds(sum.ns),
@@ -91,7 +91,7 @@ fn stretches<'m>(
     market: &'m Market<'_>,
     range: Range,
 ) -> Result<Vec<(Piece<'m>, i64, i64)>, Error> {
-    let cuts = market.cuts("book_event", (range.start(), range.end()))?;
+    let cuts = market.source.cuts("book_event", (range.start(), range.end()))?;
     let mut stretches = Vec::new();
     for piece in market.live() {
         let mut from_ns = piece.from_ns.max(range.start());

@@ -3,14 +3,26 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use duckdb::InterruptHandle;
 
+use super::Error;
+
 /// Stops what an analyzer is doing. It may be sent to another thread, and cloned.
 #[derive(Clone, Default)]
-pub struct Interrupter(Arc<Mutex<State>>);
+pub struct Interrupter(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    /// How often everything was to stop.
+    stops: AtomicU64,
+    state: Mutex<State>,
+}
 
 #[derive(Default)]
 struct State {
@@ -21,9 +33,10 @@ struct State {
 }
 
 impl Interrupter {
-    /// Stops the query that is running in the database, if any, within milliseconds: it ends with
-    /// [`super::Error::Interrupted`]. A later one is not affected.
+    /// Stops the question that is being answered, if any, within milliseconds: it ends with
+    /// [`Error::Interrupted`]. A later one is not affected.
     pub fn interrupt(&self) {
+        self.0.stops.fetch_add(1, Ordering::Relaxed);
         self.state().databases.iter().for_each(|database| database.interrupt());
     }
 
@@ -47,8 +60,30 @@ impl Interrupter {
         state.scratch.push(scratch);
     }
 
+    /// For a question that begins now.
+    pub(super) fn begin(&self) -> Going {
+        Going { stops: self.0.stops.load(Ordering::Relaxed), shared: Arc::clone(&self.0) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A question that goes on until it is stopped.
+#[derive(Clone)]
+pub(super) struct Going {
+    stops: u64,
+    shared: Arc<Shared>,
+}
+
+impl Going {
+    /// Fails where the question is to stop.
+    pub(super) fn on(&self) -> Result<(), Error> {
+        match self.shared.stops.load(Ordering::Relaxed) {
+            stops if stops == self.stops => Ok(()),
+            _ => Err(Error::Interrupted),
+        }
     }
 }
 

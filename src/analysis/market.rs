@@ -2,20 +2,17 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, BinaryHeap, HashMap},
+    collections::{BinaryHeap, HashMap},
 };
 
-use arrow::{array::AsArray, record_batch::RecordBatch};
+use arrow::array::AsArray;
 
-use super::{Error, rows};
-use crate::lake::{ALWAYS, Frames, Lake, Lakes, Wanted, above, below, ordered};
+use super::{Error, rows, source::Source};
+use crate::lake::{ALWAYS, above};
 
 /// A market, as all lakes together have it.
-#[derive(Debug)]
 pub(super) struct Market<'l> {
-    lakes: &'l Lakes,
-    threads: usize,
-    pub(super) ticker: String,
+    pub(super) source: Source<'l>,
     pub(super) streams: HashMap<u64, Stream>,
     /// Oldest first.
     pub(super) spans: Vec<Span>,
@@ -58,18 +55,8 @@ pub(super) struct Piece<'m> {
 
 impl<'l> Market<'l> {
     /// Looks a market up; `None` where nothing of it is recorded.
-    pub(super) fn find(
-        lakes: &'l Lakes,
-        threads: usize,
-        ticker: &str,
-    ) -> Result<Option<Self>, Error> {
-        let mut market = Self {
-            lakes,
-            threads,
-            ticker: ticker.to_owned(),
-            streams: HashMap::new(),
-            spans: Vec::new(),
-        };
+    pub(super) fn find(source: Source<'l>) -> Result<Option<Self>, Error> {
+        let mut market = Self { source, streams: HashMap::new(), spans: Vec::new() };
         market.find_streams()?;
         if market.streams.is_empty() {
             return Ok(None);
@@ -81,7 +68,7 @@ impl<'l> Market<'l> {
     fn find_streams(&mut self) -> Result<(), Error> {
         let columns = &["stream", "first_ns", "last_ns", "trades"];
         let mut seen = HashMap::new();
-        self.scan("presence", columns, ALWAYS, |place, batch| {
+        self.source.scan("presence", columns, ALWAYS, |place, batch| {
             let (first, last) = (rows::times(batch, "first_ns")?, rows::times(batch, "last_ns")?);
             let trades = rows::whole(batch, "trades")?;
             let times = first.iter().zip(last);
@@ -96,7 +83,7 @@ impl<'l> Market<'l> {
             return Ok(());
         }
         let mut sessions = HashMap::new();
-        self.scan_all("session", &["session", "last_ns", "own"], |place, batch| {
+        self.source.scan_all("session", &["session", "last_ns", "own"], |place, batch| {
             let names = rows::texts(batch, "session")?;
             let last = rows::whole(batch, "last_ns")?;
             let own = batch.column_by_name("own").and_then(|own| own.as_boolean_opt());
@@ -107,16 +94,15 @@ impl<'l> Market<'l> {
             }
             Ok(())
         })?;
-        let lakes = self.lakes;
         let mut streams = HashMap::new();
-        self.scan_all("stream", &["stream", "session", "conn", "sid"], |place, batch| {
+        self.source.scan_all("stream", &["stream", "session", "conn", "sid"], |place, batch| {
             let names = rows::texts(batch, "session")?;
             let (conns, sids) = (rows::whole(batch, "conn")?, rows::whole(batch, "sid")?);
             for (row, stream) in rows::ids(batch, "stream")?.iter().enumerate() {
                 let number = above(place, *stream);
                 let Some(&(first_ns, last_ns, trades)) = seen.get(&number) else { continue };
                 let session = rows::text(names, row).unwrap_or_default();
-                if lakes.has_before(place, session) {
+                if !self.source.counts(place, session) {
                     continue;
                 }
                 let (session_last_ns, own) =
@@ -144,7 +130,7 @@ impl<'l> Market<'l> {
     fn find_spans(&mut self) -> Result<(), Error> {
         let columns = &["span", "stream", "from_ns", "to_ns", "from_seq", "to_seq", "ended_by"];
         let mut spans = Vec::new();
-        self.scan("span", columns, ALWAYS, |place, batch| {
+        self.source.scan("span", columns, ALWAYS, |place, batch| {
             let (streams, ends) = (rows::ids(batch, "stream")?, rows::texts(batch, "ended_by")?);
             let (from, to) = (rows::times(batch, "from_ns")?, rows::times(batch, "to_ns")?);
             let (first, last) = (rows::whole(batch, "from_seq")?, rows::whole(batch, "to_seq")?);
@@ -171,119 +157,9 @@ impl<'l> Market<'l> {
         Ok(())
     }
 
-    /// Reads rows of this market from each lake in turn; see [`Lake::scan`](crate::lake::Lake).
-    /// `take` also gets the lake's place, which [`above`] puts into the numbers of its rows.
-    pub(super) fn scan(
-        &self,
-        table: &'static str,
-        columns: &[&'static str],
-        times: (i64, i64),
-        take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
-        self.scan_wanted(wanted, take)
-    }
-
-    /// Reads rows of this market that frames of a stream made, in the order of their numbers.
-    pub(super) fn scan_frames(
-        &self,
-        table: &'static str,
-        columns: &[&'static str],
-        times: (i64, i64),
-        frames: Frames,
-        take: impl FnMut(&RecordBatch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        let Some((lake, frames)) = self.lake_of(frames) else { return Ok(()) };
-        let ticker = Some(&*self.ticker);
-        lake.scan(Wanted { table, columns, ticker, times, frames: Some(frames) }, take)
-    }
-
-    /// The time of the last row of this market that frames of a stream made.
-    pub(super) fn last_of_frames(
-        &self,
-        table: &'static str,
-        times: (i64, i64),
-        frames: Frames,
-    ) -> Result<Option<i64>, Error> {
-        let Some((lake, frames)) = self.lake_of(frames) else { return Ok(None) };
-        let (columns, ticker) = (&[][..], Some(&*self.ticker));
-        Ok(lake.last(Wanted { table, columns, ticker, times, frames: Some(frames) })?)
-    }
-
-    /// Instants that cut a time so that each thread will have about as many rows to read.
-    pub(super) fn cuts(&self, table: &'static str, times: (i64, i64)) -> Result<Vec<i64>, Error> {
-        let (columns, ticker) = (&[][..], Some(&*self.ticker));
-        let wanted = Wanted { table, columns, ticker, times, frames: None };
-        let mut starts = Vec::new();
-        for lake in self.lakes.iter() {
-            starts.extend(lake.starts(wanted)?);
-        }
-        starts.sort_unstable();
-        let all: usize = starts.iter().map(|(_, rows)| rows).sum();
-        let each = all.div_ceil(self.threads.max(1)).max(1);
-        let (mut cuts, mut rows) = (Vec::new(), 0);
-        for (start_ns, of_group) in starts {
-            if rows >= each * (cuts.len() + 1) {
-                cuts.push(start_ns);
-            }
-            rows += of_group;
-        }
-        Ok(cuts)
-    }
-
-    /// The lake that has a stream, and the frames as it has them.
-    fn lake_of(&self, frames: Frames) -> Option<(&Lake, Frames)> {
-        let (place, stream) = below(frames.stream);
-        Some((self.lakes.iter().nth(place)?, Frames { stream, ..frames }))
-    }
-
-    /// Reads the rows of all markets.
-    pub(super) fn scan_all(
-        &self,
-        table: &'static str,
-        columns: &[&'static str],
-        take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        self.scan_wanted(Wanted { table, columns, ticker: None, times: ALWAYS, frames: None }, take)
-    }
-
-    fn scan_wanted(
-        &self,
-        wanted: Wanted<'_>,
-        mut take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
-    ) -> Result<(), Error> {
-        for (place, lake) in self.lakes.iter().enumerate() {
-            lake.scan(wanted, |batch| take(place, batch))?;
-        }
-        Ok(())
-    }
-
-    /// Sums rows of this market up with several threads; see `Lake::sum`. `add` also gets the lake's
-    /// place.
-    pub(super) fn sum<Sum: Default + Send>(
-        &self,
-        table: &'static str,
-        columns: &[&'static str],
-        times: (i64, i64),
-        add: impl Fn(&mut Sum, usize, &RecordBatch) -> Result<(), Error> + Sync,
-        mut join: impl FnMut(Sum),
-    ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
-        for (place, lake) in self.lakes.iter().enumerate() {
-            let add = |sum: &mut Sum, batch: &RecordBatch| add(sum, place, batch);
-            lake.sum(wanted, self.threads, add, &mut join)?;
-        }
-        Ok(())
-    }
-
-    /// Makes so many items with several threads, and gives them to `take` in their order.
-    pub(super) fn each<Item: Send>(
-        &self,
-        count: usize,
-        make: impl Fn(usize) -> Result<Item, Error> + Sync,
-        mut take: impl FnMut(Item),
-    ) -> Result<(), Error> {
-        ordered::each(count, self.threads, make, |item| item.map(&mut take))
+    /// Its name.
+    pub(super) fn ticker(&self) -> &str {
+        &self.source.ticker
     }
 
     /// The first and last time at which anything of it was recorded.
@@ -291,11 +167,6 @@ impl<'l> Market<'l> {
         let first = self.streams.values().map(|stream| stream.first_ns).min();
         let last = self.streams.values().map(|stream| stream.last_ns).max();
         (first.unwrap_or_default(), last.unwrap_or_default())
-    }
-
-    /// Whether a session of a lake counts: no earlier one has it, too.
-    pub(super) fn counts(&self, place: usize, session: &str) -> bool {
-        !self.lakes.has_before(place, session)
     }
 
     /// The stream of a span.
@@ -308,29 +179,6 @@ impl<'l> Market<'l> {
     pub(super) fn live(&self) -> Vec<Piece<'_>> {
         live(&self.spans)
     }
-}
-
-/// The names of all markets.
-pub(super) fn tickers(lakes: &Lakes) -> Result<Vec<String>, Error> {
-    let mut tickers = BTreeSet::new();
-    let wanted = Wanted {
-        table: "presence",
-        columns: &["ticker"],
-        ticker: None,
-        times: ALWAYS,
-        frames: None,
-    };
-    for lake in lakes.iter() {
-        lake.scan(wanted, |batch| {
-            let names =
-                batch.column_by_name("ticker").and_then(|names| names.as_any_dictionary_opt());
-            let names = names.and_then(|names| names.values().as_string_opt::<i32>());
-            let names = names.ok_or(Error::Column("ticker"))?;
-            tickers.extend(names.iter().flatten().map(str::to_owned));
-            Ok::<_, Error>(())
-        })?;
-    }
-    Ok(tickers.into_iter().collect())
 }
 
 /// `spans` in the order of their start.

@@ -8,6 +8,7 @@ use super::{
     Error,
     market::{Market, Span},
     rows::{self, Sides},
+    source::Source,
 };
 use crate::book::{Book, Error as Wrong, TopLevels};
 use crate::lake::Frames;
@@ -35,9 +36,9 @@ pub(super) struct Standing {
 }
 
 /// Rows of one span, up to one of its frames and an instant.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) struct Replay<'m> {
-    pub(super) market: &'m Market<'m>,
+    pub(super) source: &'m Source<'m>,
     pub(super) span: &'m Span,
     pub(super) to_seq: i64,
 }
@@ -45,14 +46,14 @@ pub(super) struct Replay<'m> {
 impl<'m> Replay<'m> {
     /// All of a span.
     pub(super) const fn of(market: &'m Market<'m>, span: &'m Span) -> Self {
-        Self { market, span, to_seq: span.to_seq }
+        Self { source: &market.source, span, to_seq: span.to_seq }
     }
 
     /// The book at an instant: from the last time that it was written down whole.
     pub(super) fn book(self, until_ns: i64) -> Result<Standing, Error> {
         let Standing { mut book, mut last } = self.checkpoint(until_ns)?;
         let (times, frames) = self.after(last, until_ns);
-        self.market.scan_frames("book_event", MARKED, times, frames, |batch| {
+        self.source.scan_frames("book_event", MARKED, times, frames, |batch| {
             let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
             for (side, price, change) in levels.rows().filter_map(|row| levels.at(row)) {
                 book.apply(side, price, change).map_err(|e| self.wrong(e))?;
@@ -77,7 +78,7 @@ impl<'m> Replay<'m> {
             each(&top, from_ns);
         }
         let (times, frames) = self.after(last, to_ns.saturating_sub(1));
-        self.market.scan_frames("book_event", LEVELS, times, frames, |batch| {
+        self.source.scan_frames("book_event", LEVELS, times, frames, |batch| {
             let levels = Levels::of(batch)?;
             for (row, at_ns) in levels.rows().zip(rows::times(batch, "at_ns")?) {
                 let Some((side, price, change)) = levels.at(row) else { continue };
@@ -101,10 +102,10 @@ impl<'m> Replay<'m> {
         let mut standing = Standing::default();
         let (end_ns, frames) = (until_ns.saturating_add(1), self.frames(i64::MIN));
         let times = (self.span.from_ns, end_ns);
-        let Some(last_ns) = self.market.last_of_frames("checkpoint", times, frames)? else {
+        let Some(last_ns) = self.source.last_of_frames("checkpoint", times, frames)? else {
             return Ok(standing);
         };
-        self.market.scan_frames("checkpoint", MARKED, (last_ns, end_ns), frames, |batch| {
+        self.source.scan_frames("checkpoint", MARKED, (last_ns, end_ns), frames, |batch| {
             let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
             for row in levels.rows() {
                 let mark = marks.at(row);
@@ -126,7 +127,7 @@ impl<'m> Replay<'m> {
     }
 
     fn wrong(self, source: Wrong) -> Error {
-        Error::Rebuild { ticker: self.market.ticker.clone(), source }
+        Error::Rebuild { ticker: self.source.ticker.clone(), source }
     }
 }
 

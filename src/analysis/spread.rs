@@ -143,7 +143,7 @@ pub(super) fn spread(
         }
         Ok(())
     };
-    market.sum("quote", columns, (from_ns, to_ns), add, |part: Part| {
+    market.source.sum("quote", columns, (from_ns, to_ns), add, |part: Part| {
         if let Some(others) = part.bars {
             bars.join(others, Sum::join);
         }
@@ -159,7 +159,7 @@ pub(super) fn spread(
         }
     }
     let bar = |(bar, sum): (Option<i64>, Sum)| SpreadBar {
-        ticker: market.ticker.clone(),
+        ticker: market.ticker().to_owned(),
         bar: bar.map(Nanos),
         live_s: seconds(sum.live_ns),
         two_sided_s: seconds(sum.two_sided_ns),

@@ -173,7 +173,7 @@ pub(super) fn vwap(
         }
         Ok(())
     };
-    market.sum("trade", &columns, (from_ns, range.end()), add, |part: Part| {
+    market.source.sum("trade", &columns, (from_ns, range.end()), add, |part: Part| {
         if let Some(others) = part.bars {
             bars.join(others, Sum::join);
         }
@@ -188,7 +188,7 @@ pub(super) fn vwap(
         }
     }
     let bar = |(bar, sum): (Option<i64>, Sum)| VwapBar {
-        ticker: market.ticker.clone(),
+        ticker: market.ticker().to_owned(),
         bar: bar.map(Nanos),
         vwap: mean(sum.price_size, sum.volume).map(|units| units / 1e4),
         volume: decimal(sum.volume, 2),

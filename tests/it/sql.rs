@@ -401,6 +401,44 @@ fn ctrl_c_ends_a_question_at_once() {
     }
 }
 
+/// Questions that never see DuckDB are stopped as well, and the next one is answered.
+#[test]
+fn an_interrupt_stops_a_question_that_reads_the_lake_itself() {
+    let tape = tape();
+    let analyzer = load(&tape);
+    let interrupter = analyzer.interrupter();
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let asked = |of: &dyn Fn() -> Result<(), Error>| {
+        let patience = Instant::now();
+        while patience.elapsed() < Duration::from_secs(20) {
+            if let Err(error) = of() {
+                assert!(matches!(error, Error::Interrupted), "{error}");
+                return true;
+            }
+        }
+        false
+    };
+    let range = Range::default();
+    let book = || analyzer.reconstruct_book(A).map(drop);
+    let spread = || analyzer.spread(A, range, None).map(drop);
+    let vwap = || analyzer.vwap(A, range, None).map(drop);
+    let imbalance = || analyzer.imbalance(A, range, None, 5).map(drop);
+    let questions: [&dyn Fn() -> Result<(), Error>; 4] = [&book, &spread, &vwap, &imbalance];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                interrupter.interrupt();
+            }
+        });
+        let stopped = questions.map(asked);
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(stopped, [true; 4]);
+    });
+    for question in questions {
+        question().unwrap();
+    }
+}
+
 #[test]
 fn an_export_is_chosen_by_market_and_time() {
     let tape = tape();
