@@ -20,7 +20,9 @@ impl<Sum: Default> Bars<Sum> {
     /// and how long it stood in it.
     pub(super) fn share(&mut self, from_ns: i64, to_ns: i64, mut add: impl FnMut(&mut Sum, i64)) {
         let Some(every) = self.every_ns else {
-            if let Some(sum) = self.sum(0).filter(|_| from_ns < to_ns) {
+            if from_ns < to_ns
+                && let Some(sum) = self.sum(0)
+            {
                 add(sum, to_ns.saturating_sub(from_ns));
             }
             return;
@@ -106,6 +108,8 @@ mod tests {
             [(start(-10), 3), (start(0), 10), (start(10), 2), (start(20), 5), (start(30), 1)]
         );
         let mut one: Bars<i64> = Bars::new(None);
+        one.share(7, 7, |_, _| panic!("no time"));
+        assert!(one.sums.is_empty());
         one.share(i64::MIN, i64::MIN + 5, |sum, ns| *sum += ns);
         one.share(25, 31, |sum, ns| *sum += ns);
         assert_eq!(one.into_rows().collect::<Vec<_>>(), [(None, 11)]);

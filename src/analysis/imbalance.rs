@@ -110,9 +110,9 @@ fn stretches<'m>(
 }
 
 /// A value of at most 1 in whole parts.
-#[expect(clippy::cast_possible_truncation, reason = "a statistic, less than a part too small")]
+#[expect(clippy::cast_possible_truncation, reason = "a statistic: rounded to the nearest part")]
 fn parts(value: f64) -> i64 {
-    (value * ONE) as i64
+    (value * ONE).round() as i64
 }
 
 /// The imbalance of what rests on the best levels.

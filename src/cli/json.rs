@@ -68,7 +68,8 @@ impl<'a> Column<'a> {
         } else {
             let text = self.texts.value(row).to_string();
             let kind = values.data_type();
-            let plain = kind.is_integer() || kind.is_floating() || *kind == DataType::Boolean;
+            let whole = kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0));
+            let plain = whole || kind.is_floating() || *kind == DataType::Boolean;
             let value = text.parse().ok().filter(|_| plain);
             out.push_str(&value.unwrap_or(Value::String(text)).to_string());
             Ok(())

@@ -129,7 +129,7 @@ impl Lake {
             let Some(there) = other.sessions().get(*name) else { return false };
             let files = |lake: &Self, files: &BySession<'_>| {
                 let files = files.get(&***name).into_iter().flatten();
-                files.map(|path| real(lake.logs.join(path))).collect::<Vec<_>>()
+                files.map(|path| lake.recording(path)).collect::<Vec<_>>()
             };
             let here = files(self, &mine);
             let is_ours = |path: &PathBuf| {
@@ -140,6 +140,12 @@ impl Lake {
                 || files(other, &others).iter().any(|path| here.contains(path))
         };
         self.sessions().iter().filter(is_shared).map(|(name, _)| name.clone()).collect()
+    }
+
+    /// The true name of a file by its path within the log folder, which may be that file itself.
+    fn recording(&self, within: &str) -> PathBuf {
+        let path = if within.is_empty() { self.logs.clone() } else { self.logs.join(within) };
+        fs::canonicalize(&path).unwrap_or(path)
     }
 
     fn files_by_session(&self) -> BySession<'_> {
@@ -153,11 +159,6 @@ impl Lake {
 
 /// Paths within a log folder, by session.
 type BySession<'l> = HashMap<&'l str, Vec<&'l str>>;
-
-/// The true name of a file, if it is still there.
-fn real(path: PathBuf) -> PathBuf {
-    fs::canonicalize(&path).unwrap_or(path)
-}
 
 /// A table's columns without any row.
 fn none(table: &Stored) -> String {

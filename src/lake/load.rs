@@ -18,7 +18,8 @@ use super::{
     digest::{Digester, chain},
     manifest::{Mark, Session},
     news::Job,
-    stage::{Batches, Stage},
+    stage::{Ordered, Stage},
+    table::Batches,
 };
 use crate::tape::{Layout, Reader, Segment};
 
@@ -28,9 +29,9 @@ const BATCH_ROWS: usize = 32_768;
 /// After so many lines, it is looked whether a batch is full.
 const LINES_BETWEEN: u64 = 256;
 
-/// Records wait for a time over so many bytes of text; then they have none. They are met again each
-/// time that there is more.
-const WAITING_BYTES: u64 = 1 << 20;
+/// Rows that wait for a time, with those before them; if there are more, they get the last that is
+/// known.
+const WAITING_ROWS: usize = 4_000_000;
 
 /// Parts that may wait for the stage before the reading threads do: some 60 MB.
 const PARTS_WAITING: usize = 32;
@@ -68,7 +69,7 @@ pub(super) struct Found {
 /// What a reading thread makes of a job.
 enum Part {
     /// Rows, and whether they are facts of the session as a whole.
-    Rows(Batches, bool),
+    Rows(Ordered, bool),
     Segment(SegmentReport),
     Digested(Box<Digested>),
     Failed(Error),
@@ -94,7 +95,7 @@ pub(super) fn digest(
             let (sender, next) = (sender.clone(), &next);
             scope.spawn(move || {
                 while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let mut out = Out { sender: &sender, read };
+                    let mut out = Out { sender: Some(&sender), read };
                     match out.digest(task) {
                         Ok(()) => {}
                         Err(Some(error)) => return drop(out.send(Part::Failed(error))),
@@ -122,7 +123,8 @@ pub(super) fn digest(
 }
 
 struct Out<'s> {
-    sender: &'s SyncSender<Part>,
+    /// Where there is none, it is read for what is known afterwards.
+    sender: Option<&'s SyncSender<Part>>,
     read: &'s AtomicU64,
 }
 
@@ -131,20 +133,53 @@ type Stopped = Option<Error>;
 
 impl Out<'_> {
     fn send(&mut self, part: Part) -> Result<(), Stopped> {
-        self.sender.send(part).map_err(|_| None)
+        self.sender.map_or(Ok(()), |sender| sender.send(part).map_err(|_| None))
     }
 
     fn digest(&mut self, task: &Task) -> Result<(), Stopped> {
         let name = &task.job.session;
+        let (mut digester, mut session, back) = self.read_job(task, u64::MAX)?;
+        let (kept, mut end) = if digester.waits() {
+            // What waits is told as of the last time known, and met again when there is more: to
+            // go on there, it must be known what was known there.
+            let (before, since) = digester.take_waiting().map_err(Some)?;
+            self.send_rows(before, false)?;
+            self.send_rows(since, true)?;
+            let known = Out { sender: None, read: &AtomicU64::new(0) }.read_job(task, back)?;
+            session = known.1;
+            (known.0, digester)
+        } else {
+            self.flush(&mut digester)?;
+            let end = digester.fork();
+            (digester, end)
+        };
+        if let Some((_, last)) = task.job.segments.last()
+            && last.layout != Layout::Compressed
+        {
+            session.mark = session.mark.and_then(|mark| line_at(last, mark.offset));
+        }
+        end.finish();
+        session.oddities = end.oddities();
+        self.send_rows(end.rows.take().map_err(Some)?, true)?;
+        let state =
+            save(&kept).map_err(|e| Error::file("save the state of", Path::new(name), e))?;
+        let digested = Digested { name: name.clone(), session, state };
+        self.send(Part::Digested(Box::new(digested)))
+    }
+
+    /// Reads what there is of a session, up to an offset in the last segment. Returns what is known
+    /// there, how far that is, and where in the last segment records began that wait for a time.
+    fn read_job(&mut self, task: &Task, until: u64) -> Result<(Digester, Session, u64), Stopped> {
         let (mut digester, mut session) = match &task.from {
-            From::Start(number) => (Digester::new(*number, name), session(*number)),
+            From::Start(number) => (Digester::new(*number, &task.job.session), session(*number)),
             From::State(session, state) => {
                 let mut digester = restore(state).map_err(Some)?;
                 digester.name_all();
                 (digester, session.clone())
             }
         };
-        let mut back = None;
+        let mut back = 0;
+        let last = task.job.segments.last().map(|(number, _)| *number);
         for (number, segment) in &task.job.segments {
             if digester.waits() {
                 digester.settle_all();
@@ -157,50 +192,29 @@ impl Out<'_> {
             }
             digester.start_segment(&segment.path, !goes_on);
             session.segments.insert(*number);
+            let until = if Some(*number) == last { until } else { u64::MAX };
             let damage = match segment.open_at(session.offset) {
                 Err(error) => Some(chain(&error)),
-                Ok(reader) => self.read(&mut digester, reader, &mut session, &mut back)?,
+                Ok(reader) => self.read(&mut digester, reader, &mut session, until, &mut back)?,
             };
             self.send(Part::Segment(digester.end_segment(damage)))?;
         }
-        self.flush(&mut digester, false)?;
-        let (kept, mut end) = match (digester.before(), back) {
-            // What waits for its time is met again, and told meanwhile as of none.
-            (Some(before), Some(back)) => {
-                session = back;
-                (before, digester)
-            }
-            _ => {
-                let end = digester.fork();
-                (digester, end)
-            }
-        };
-        if let Some((_, last)) = task.job.segments.last()
-            && last.layout != Layout::Compressed
-        {
-            session.mark = session.mark.and_then(|mark| line_at(last, mark.offset));
-        }
-        end.finish();
-        session.oddities = end.oddities();
-        self.flush(&mut end, true)?;
-        let state =
-            save(&kept).map_err(|e| Error::file("save the state of", Path::new(name), e))?;
-        let digested = Digested { name: name.clone(), session, state };
-        self.send(Part::Digested(Box::new(digested)))
+        Ok((digester, session, back))
     }
 
-    /// Reads a segment as far as it goes; what is wrong with it, if anything. Where records begin to
-    /// wait for a time, `back` becomes how far the session was before.
+    /// Reads a segment up to an offset, or as far as it goes; what is wrong with it, if anything.
+    /// Where records begin to wait for a time, `back` becomes the offset of the first.
     fn read(
         &mut self,
         digester: &mut Digester,
         mut reader: Reader,
         session: &mut Session,
-        back: &mut Option<Session>,
+        until: u64,
+        back: &mut u64,
     ) -> Result<Option<String>, Stopped> {
         let lines_before = session.line;
         let mut lines = 0_u64;
-        loop {
+        while session.offset < until {
             match reader.next_line() {
                 Ok(None) => return Ok(None),
                 Err(error) => return Ok(Some(chain(&error))),
@@ -209,35 +223,41 @@ impl Out<'_> {
                     let bytes = line.bytes.len() as u64 + u64::from(line.ended);
                     self.read.fetch_add(bytes, Ordering::Relaxed);
                     let (number, start, end) = (line.number, line.offset, line.offset + bytes);
-                    // A torn line may be whole when it is met again.
                     let waited = digester.waits();
-                    let is_whole = digester.line(line);
-                    if digester.waits() && !waited {
-                        *back = Some(session.clone());
-                    }
-                    if is_whole {
+                    // A torn line may be whole when it is met again.
+                    if digester.line(line) {
                         (session.offset, session.line) = (end, number);
                         session.mark = Some(Mark { offset: start, xxh128: String::new() });
+                    }
+                    if digester.waits() && !waited {
+                        *back = start;
                     }
                 }
             }
             lines += 1;
-            let waiting = back.as_ref().filter(|_| digester.waits());
-            if waiting.is_some_and(|back| session.offset - back.offset > WAITING_BYTES) {
-                digester.settle_all();
-            }
-            if lines.is_multiple_of(LINES_BETWEEN) && digester.is_full(BATCH_ROWS) {
-                self.flush(digester, false)?;
+            if lines.is_multiple_of(LINES_BETWEEN) {
+                let rows = digester.rows.longest();
+                if digester.waits() && rows >= WAITING_ROWS {
+                    digester.settle_all();
+                }
+                if !digester.waits() && rows >= BATCH_ROWS {
+                    self.flush(digester)?;
+                }
             }
         }
+        Ok(None)
     }
 
-    fn flush(&mut self, digester: &mut Digester, facts: bool) -> Result<(), Stopped> {
-        let rows = digester.take_rows().map_err(Some)?;
-        if rows.is_empty() {
+    fn flush(&mut self, digester: &mut Digester) -> Result<(), Stopped> {
+        self.send_rows(digester.rows.take().map_err(Some)?, false)
+    }
+
+    /// Sends rows, which tell of frames or are facts of the session as a whole.
+    fn send_rows(&mut self, rows: Batches, facts: bool) -> Result<(), Stopped> {
+        if rows.is_empty() || self.sender.is_none() {
             return Ok(());
         }
-        self.send(Part::Rows(Batches::of(rows).map_err(Some)?, facts))
+        self.send(Part::Rows(Ordered::of(rows).map_err(Some)?, facts))
     }
 }
 
@@ -246,9 +266,12 @@ fn session(number: u32) -> Session {
     Session { number, segments, offset: 0, line: 0, mark: None, state: String::new(), oddities: 0 }
 }
 
-/// A segment goes on only where it still has the last line that was read of it.
+/// A segment goes on only where it still has the last line that was read of it. A compressed one is
+/// whole and stays as it is.
 fn check_same(segment: &Segment, session: &Session) -> Result<(), Stopped> {
-    let Some(mark) = &session.mark else { return Ok(()) };
+    let Some(mark) = session.mark.as_ref().filter(|mark| !mark.xxh128.is_empty()) else {
+        return Ok(());
+    };
     let same = line_at(segment, mark.offset).is_some_and(|now| now == *mark);
     if same { Ok(()) } else { Err(Some(Error::Replaced(segment.path.clone()))) }
 }

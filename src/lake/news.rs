@@ -35,9 +35,7 @@ impl News {
     pub(super) fn is_none(&self) -> bool {
         self.jobs.is_empty() && self.outdated.is_none()
     }
-}
 
-impl News {
     /// Looks for what was digested and is gone. A segment of ours is known by its name wherever it
     /// lies; a file of another recorder only by its place, so that it may be there under another
     /// one, and would be digested twice.

@@ -90,8 +90,8 @@ impl Lake {
     fn find(&self, wanted: Wanted<'_>) -> Result<(&'static Stored, Vec<Group>), Error> {
         let table = stored::table(wanted.table)?;
         let mut parts: Vec<&Part> = self.parts(table.name).collect();
-        // By day; the order within a day stays.
-        parts.sort_by_cached_key(|part| part.day());
+        // By day, and what may still change last; the order within a day stays.
+        parts.sort_by_cached_key(|part| (part.day().is_none(), part.day()));
         let mut groups = Vec::new();
         for part in parts {
             self.groups(table, part, wanted, &mut groups)?;
@@ -177,6 +177,7 @@ impl Part {
         let (_, rest) = self.path.split_once("/date=")?;
         let date: jiff::civil::Date = rest.split('/').next()?.parse().ok()?;
         let start = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_nanosecond();
-        i64::try_from(start).ok()
+        // The first day that there is begins before the first nanosecond.
+        Some(i64::try_from(start).unwrap_or(i64::MIN))
     }
 }

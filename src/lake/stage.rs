@@ -9,6 +9,7 @@ use super::{
     manifest::Part,
     order::{self, Names, Sorted},
     stored::{self, Stored, TABLES},
+    table::Batches,
     write,
 };
 
@@ -30,25 +31,25 @@ pub(super) struct Stage<'f> {
 type Tables = HashMap<&'static str, Vec<Sorted>>;
 
 /// Rows of several tables, in the order of each.
-pub(super) struct Batches {
+pub(super) struct Ordered {
     sorted: Vec<(&'static Stored, Sorted)>,
     /// The names of new markets in them.
     names: Option<RecordBatch>,
 }
 
-impl Batches {
+impl Ordered {
     /// Puts rows in order, table by table.
-    pub(super) fn of(rows: Vec<(&'static str, RecordBatch)>) -> Result<Self, Error> {
-        let mut batches = Self { sorted: Vec::new(), names: None };
+    pub(super) fn of(rows: Batches) -> Result<Self, Error> {
+        let mut ordered = Self { sorted: Vec::new(), names: None };
         for (name, batch) in rows {
             if name == "market" {
-                batches.names = Some(batch);
+                ordered.names = Some(batch);
                 continue;
             }
             let table = stored::table(name)?;
-            batches.sorted.push((table, order::sorted(table, batch)?));
+            ordered.sorted.push((table, order::sorted(table, batch)?));
         }
-        Ok(batches)
+        Ok(ordered)
     }
 }
 
@@ -77,7 +78,7 @@ impl<'f> Stage<'f> {
     }
 
     /// Takes rows, which tell of frames or are facts of a whole session.
-    pub(super) fn append(&mut self, rows: Batches, facts: bool) -> Result<(), Error> {
+    pub(super) fn append(&mut self, rows: Ordered, facts: bool) -> Result<(), Error> {
         rows.names.iter().for_each(|names| self.name(names));
         for (table, sorted) in rows.sorted {
             self.gathered += sorted.batch.num_rows();

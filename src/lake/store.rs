@@ -80,8 +80,10 @@ impl Lake {
         let (folder, lock, own) = take(folder, options, &mut report)?;
         // Another process may have digested meanwhile what was not there yet at the first look.
         let archive = Archive::open(logs).map_err(Error::Tape)?;
+        let manifest = Manifest::read(&folder);
+        folder::check(&folder, manifest.as_ref(), own_logs.as_deref())?;
         // One that is damaged goes on where it ends: its files are for older readers.
-        let mut manifest = match Manifest::read(&folder) {
+        let mut manifest = match manifest {
             Some(manifest) if is_sound(&manifest, &folder) => manifest,
             Some(damaged) => {
                 report.renewed = Some("a file of it was damaged or gone".to_owned());

@@ -47,6 +47,12 @@ impl Spec {
     }
 }
 
+/// Rows of several tables, by name.
+pub(super) type Batches = Vec<(&'static str, RecordBatch)>;
+
+/// How many rows tables have.
+pub(super) type Counts = Vec<(&'static str, usize)>;
+
 macro_rules! tables {
     ($($(#[$doc:meta])* $table:ident $name:literal { $($column:ident: $kind:ident),* $(,)? })*) => {
         $(
@@ -86,8 +92,13 @@ macro_rules! tables {
                 [$(self.$table.rows,)*].into_iter().max().unwrap_or_default()
             }
 
+            /// Rows in each table.
+            pub(super) fn counts(&self) -> Counts {
+                vec![$(($name, self.$table.rows),)*]
+            }
+
             /// Takes all rows out, as a batch for each table that has any.
-            pub(super) fn take(&mut self) -> Result<Vec<(&'static str, RecordBatch)>, Error> {
+            pub(super) fn take(&mut self) -> Result<Batches, Error> {
                 let mut batches = Vec::new();
                 $(
                     if self.$table.rows > 0 {

@@ -1,6 +1,7 @@
 //! A lake is brought up to date: digested round by round, and each made valid.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fs,
     sync::atomic::{AtomicU64, Ordering},
@@ -44,11 +45,16 @@ impl Lake {
         let threads = ordered::threads(options.threads);
         for round in rounds(news.jobs) {
             let tasks: Vec<Task> = round.into_iter().map(|job| self.task(job)).collect();
+            let segments = tasks.iter().flat_map(|task| &task.job.segments);
+            let paths = segments.map(|(_, segment)| news::within(&archive.folder, &segment.path));
+            let digested: Vec<String> = paths.map(Cow::into_owned).collect();
             let mut stage = Stage::new(&self.folder, self.manifest.next_part, threads);
             let tell = || (options.progress)(read.load(Ordering::Relaxed), total);
             let found = load::digest(&tasks, &read, &mut stage, threads, tell)?;
             let finished = stage.finish()?;
             self.take(found, finished, archive, threads, report)?;
+            let known = digested.into_iter().filter_map(|p| news.files.get_key_value(&p));
+            self.manifest.files.extend(known.map(|(path, file)| (path.clone(), file.clone())));
             self.merge(threads)?;
             self.commit()?;
         }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use kalshi_orderbook::analysis::{Analyzer, arrow::array::StringArray};
+use kalshi_orderbook::analysis::{Analyzer, Error, MarketRow, arrow::array::StringArray};
 
 use crate::tape::{A, B, Tape, delta, snapshot};
 
@@ -48,6 +48,14 @@ fn same(found: &[String], expected: &[String]) {
         (missing.as_slice(), new.as_slice(), found.len()),
         (&[][..], &[][..], expected.len())
     );
+}
+
+/// What there is of a market.
+fn market(logs: &Path, ticker: &str) -> MarketRow {
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(logs).unwrap();
+    let markets = analyzer.markets().unwrap();
+    markets.into_iter().find(|market| market.ticker == ticker).unwrap()
 }
 
 fn lake(logs: &Path) -> PathBuf {
@@ -594,9 +602,9 @@ fn what_has_no_time_yet_waits_for_it() {
     assert!(last.iter().all(|row| !row.contains("1970")), "{last:#?}");
 }
 
-/// What gets no time at all is not met again without end.
+/// As of a recorder of many markets that keeps no time: the first has one after all snapshots.
 #[test]
-fn what_waits_for_a_time_in_vain_has_none() {
+fn what_waits_long_for_its_time_gets_it() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.jsonl");
     let frame = |n: u64| snapshot(1, n, A, &[("0.5000", "1.00")], &[]) + "\n";
@@ -605,11 +613,90 @@ fn what_waits_for_a_time_in_vain_has_none() {
     write(&path, &text);
     let load = || Analyzer::new().unwrap().load_logs(folder.path()).unwrap().total().lines;
     assert_eq!(load(), 11_999);
+    assert_eq!(load(), 0);
     write(&path, &frame(12_000));
+    assert_eq!(load(), 12_000);
+    write(&path, &(delta(1, 12_001, A, "yes", "0.5000", "1.00") + "\n"));
+    assert_eq!(load(), 12_001);
+    write(&path, &(delta(1, 12_002, A, "yes", "0.5000", "1.00") + "\n"));
     assert_eq!(load(), 1);
+    let unknown: Vec<_> =
+        answers(folder.path()).into_iter().filter(|row| row.contains("'1970-")).collect();
+    assert!(unknown.is_empty(), "{unknown:#?}");
+    assert_eq!(market(folder.path(), A).snapshots, 12_000);
+}
+
+/// A market that comes first on a connection whose time is not known yet.
+#[test]
+fn a_market_may_be_new_where_there_is_no_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let subscribed = r#"{"type":"subscribed","id":1,"msg":{"channel":"orderbook_delta","sid":1}}"#;
+    let mut frames = Vec::new();
+    for ticker in [A, B] {
+        frames.push(subscribed.to_owned());
+        frames.push(snapshot(1, 1, ticker, &[("0.5000", "1.00")], &[]));
+        frames.push(delta(1, 2, ticker, "yes", "0.5000", "1.00"));
+    }
+    write(&folder.path().join("other.jsonl"), &(frames.join("\n") + "\n"));
+    for ticker in [A, B] {
+        assert_eq!(market(folder.path(), ticker).deltas, 1);
+    }
+}
+
+/// While one connection waits for a time, another goes on.
+#[test]
+fn what_waits_does_not_disturb_the_order_of_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.jsonl");
+    let line = |recv: &str, conn: u32, frame: String| {
+        format!("{{{recv}\"conn\":{conn},\"frame\":{frame}}}\n")
+    };
+    let timed = r#""recv_ns":1778477600000000000,"#;
+    write(&path, &line(timed, 1, snapshot(1, 1, A, &[("0.4100", "1.00")], &[])));
+    write(&path, &line(timed, 1, delta(1, 2, A, "yes", "0.4100", "7.00")));
+    write(&path, &line("", 2, snapshot(1, 1, B, &[("0.4100", "1.00")], &[])));
+    write(&path, &line(timed, 1, delta(1, 3, A, "yes", "0.4100", "-7.00")));
     let analyzer = Analyzer::new().unwrap();
     analyzer.load_logs(folder.path()).unwrap();
-    assert_eq!(analyzer.markets().unwrap()[0].snapshots, 12_000);
+    let book = analyzer.reconstruct_book(A).unwrap();
+    assert_eq!(book.book.yes_bid().unwrap().1.to_string(), "1.00");
+    // An event tells the time as well as a frame does.
+    let gap =
+        r#"{"recv_ns":1778477700000000000,"conn":2,"event":"gap","sid":1,"expected":2,"got":3}"#;
+    write(&path, &format!("{gap}\n"));
+    let analyzer = Analyzer::new().unwrap();
+    analyzer.load_logs(folder.path()).unwrap();
+    analyzer.query("SELECT min(ts), max(ts_until) FROM bbo").unwrap();
+    let book = analyzer.reconstruct_book_at(B, 1_778_477_650_000_000_000);
+    assert!(matches!(book, Err(Error::TooEarly { .. })), "{book:?}");
+}
+
+/// A compressed segment is whole: where it lies, and its date, say nothing of what is in it.
+#[test]
+fn a_compressed_segment_that_moves_takes_nothing_with_it() {
+    let tape = Tape::session("aaaaaaaaaaaa")
+        .connected(0, 1)
+        .frame(1, 1, snapshot(2, 1, A, &[("0.4500", "9.00")], &[]))
+        .file("2026-05-11/20260511T053320Z-aaaaaaaaaaaa-0000.sealed.jsonl")
+        .and_session("bbbbbbbbbbbb", 0)
+        .connected(5, 1)
+        .frame(6, 1, snapshot(2, 1, B, &[("0.4500", "9.00")], &[]))
+        .file("2026-05-11/20260511T053325Z-bbbbbbbbbbbb-0000.sealed.jsonl");
+    let day = tape.path().join("2026-05-11");
+    for path in files(&day) {
+        let name =
+            path.file_name().unwrap().to_string_lossy().replace(".sealed.jsonl", ".jsonl.zst");
+        let text = zstd::encode_all(&*fs::read(&path).unwrap(), 3).unwrap();
+        fs::write(day.join(name), text).unwrap();
+        fs::remove_file(path).unwrap();
+    }
+    let before = answers(tape.path());
+    let [first, second] = &files(&day)[..] else { panic!("{:?}", files(&day)) };
+    fs::remove_file(first).unwrap();
+    let archive = tape.path().join("old");
+    fs::create_dir(&archive).unwrap();
+    fs::rename(second, archive.join(second.file_name().unwrap())).unwrap();
+    same(&answers(tape.path()), &before);
 }
 
 #[test]

@@ -21,6 +21,12 @@ impl Digester {
         }
         let at = recv.or(self.facts.last_ns).unwrap_or_default();
         let number = conn.unwrap_or(self.current);
+        if let Some(conn) = self.conns.get_mut(&number).filter(|conn| conn.at.is_none())
+            && recv.is_some()
+        {
+            let at = conn.advance(recv, None);
+            self.settle(number, at);
+        }
         match event {
             Event::Session(info) => {
                 self.facts.own = true;
@@ -35,8 +41,7 @@ impl Digester {
                     .entry(number)
                     .or_insert_with(|| Connection::new(Sequences::from_start()));
                 if recv.is_some() {
-                    let at = conn.advance(recv, None);
-                    self.settle(number, at);
+                    conn.advance(recv, None);
                 }
             }
             Event::Sent { command } => {

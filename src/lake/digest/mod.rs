@@ -14,7 +14,6 @@ use std::{
     path::Path,
 };
 
-use arrow::record_batch::RecordBatch;
 use foldhash::{HashMap, HashMapExt};
 use serde::{Deserialize, Serialize};
 
@@ -28,13 +27,10 @@ use super::{
     quote::{Moment, UNSET},
     report::{Outcome, SegmentReport},
     stream::End,
-    table::Rows,
+    table::{Batches, Counts, Rows},
 };
 use crate::protocol::{Header, Message, ParseError, Remedy, Sequences, Step, SubscriptionReply};
 use crate::tape::{Body, Line, Record};
-
-/// Heaps of rows from before records that waited for a time; each has room for some.
-const EARLIER_MAX: usize = 32;
 
 /// Digests one session, or one file of another recorder.
 #[derive(Serialize, Deserialize)]
@@ -55,13 +51,9 @@ pub(super) struct Digester {
     /// Connections with records in `rows` whose time is not known yet.
     #[serde(skip)]
     untimed: BTreeSet<u32>,
-    /// The session before the first of these, from where it goes on if it ends before their time is
-    /// known.
+    /// How many rows there were, table by table, before the first of these.
     #[serde(skip)]
-    before: Option<Box<Self>>,
-    /// The rows up to there.
-    #[serde(skip)]
-    earlier: Vec<Rows>,
+    before: Counts,
     line: u64,
 }
 
@@ -102,8 +94,7 @@ impl Digester {
             oddities: Oddities::default(),
             rows: Rows::default(),
             untimed: BTreeSet::new(),
-            before: None,
-            earlier: Vec::new(),
+            before: Counts::new(),
             line: 0,
         }
     }
@@ -119,19 +110,14 @@ impl Digester {
     pub(super) fn fork(&self) -> Self {
         Self {
             ids: self.ids,
-            name: self.name.clone(),
             facts: self.facts.clone(),
             conns: self.conns.clone(),
             current: self.current,
             holes: self.holes.clone(),
             markets: self.markets.clone(),
-            report: SegmentReport::default(),
             oddities: self.oddities.clone(),
-            rows: Rows::default(),
-            untimed: BTreeSet::new(),
-            before: None,
-            earlier: Vec::new(),
             line: self.line,
+            ..Self::new(self.ids.session, &self.name)
         }
     }
 
@@ -150,17 +136,13 @@ impl Digester {
     pub(super) fn end_segment(&mut self, damage: Option<String>) -> SegmentReport {
         let mut report = mem::take(&mut self.report);
         report.damage = damage;
-        self.sum_up(&report);
-        report
-    }
-
-    fn sum_up(&mut self, report: &SegmentReport) {
         let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         // A torn line is met again, whole, or not at all.
         self.facts.lines += whole(report.counts.lines - report.counts.torn);
         self.facts.frames += whole(report.counts.frames);
         self.facts.events += whole(report.counts.events);
-        self.oddities.take(report);
+        self.oddities.take(&report);
+        report
     }
 
     /// How many oddities were met so far.
@@ -170,45 +152,26 @@ impl Digester {
 
     /// Whether records wait for a time.
     pub(super) fn waits(&self) -> bool {
-        self.before.is_some()
+        !self.untimed.is_empty()
     }
 
-    /// The session before the first record that waits for a time, if one does. The rows since then
-    /// are left for a look at what comes after.
-    pub(super) fn before(&mut self) -> Option<Self> {
-        self.before.take().map(|before| *before)
-    }
-
-    /// Whether there are as many rows to take out.
-    pub(super) fn is_full(&self, rows: usize) -> bool {
-        !self.waits() && self.rows.longest() >= rows || self.earlier.len() >= EARLIER_MAX
-    }
-
-    /// Takes the rows out that do not wait for anything.
-    pub(super) fn take_rows(&mut self) -> Result<Vec<(&'static str, RecordBatch)>, Error> {
-        let mut batches = Vec::new();
-        for mut rows in mem::take(&mut self.earlier) {
-            batches.extend(rows.take()?);
+    /// Gives up waiting: takes the rows out from before the first record that waits for a time, and
+    /// those since then, with the last time that is known.
+    pub(super) fn take_waiting(&mut self) -> Result<(Batches, Batches), Error> {
+        let counts = mem::take(&mut self.before);
+        self.settle_all();
+        let (mut before, mut since) = (Batches::new(), Batches::new());
+        for (table, batch) in self.rows.take()? {
+            let of_table = counts.iter().find(|(name, _)| *name == table);
+            let count = of_table.map_or(0, |(_, count)| *count).min(batch.num_rows());
+            let parts = [(&mut before, 0, count), (&mut since, count, batch.num_rows() - count)];
+            for (batches, start, length) in parts {
+                if length > 0 {
+                    batches.push((table, batch.slice(start, length)));
+                }
+            }
         }
-        if !self.waits() {
-            batches.extend(self.rows.take()?);
-        }
-        Ok(batches)
-    }
-
-    /// A record of a connection without any time comes: from here on, its time may change.
-    fn wait(&mut self, conn: u32) {
-        let timed = self.conns.get(&conn).is_some_and(|conn| conn.at.is_some());
-        if timed || self.waits() {
-            return;
-        }
-        self.earlier.push(mem::take(&mut self.rows));
-        let mut before = self.fork();
-        // Without this very line.
-        let mut report = self.report.clone();
-        report.counts.lines = report.counts.lines.saturating_sub(1);
-        before.sum_up(&report);
-        self.before = Some(Box::new(before));
+        Ok((before, since))
     }
 
     /// Takes one line; false where it is torn.
@@ -256,9 +219,6 @@ impl Digester {
     ) -> Outcome {
         let number = conn.unwrap_or_else(|| self.infer_conn(header, message.as_ref().ok()));
         let event = message.as_ref().ok().and_then(event_time);
-        if recv.or(event).is_none() {
-            self.wait(number);
-        }
         let at = self.advance(number, recv, event);
         let mut seq = 0;
         if let (Some(sid), Some(next)) = (header.sid, header.seq) {
@@ -354,6 +314,9 @@ impl Digester {
         let at = conn.advance(recv, event);
         conn.frames += 1;
         if at == UNSET {
+            if self.untimed.is_empty() {
+                self.before = self.rows.counts();
+            }
             self.untimed.insert(number);
         } else {
             if early {
@@ -372,7 +335,6 @@ impl Digester {
     /// Gives the first known time of a connection to what it brought before, and to earlier ones
     /// that have none.
     fn settle(&mut self, number: u32, time: i64) {
-        self.before = None;
         let untimed = mem::take(&mut self.untimed);
         for number in untimed.iter().copied().chain([number]) {
             if let Some(conn) = self.conns.get_mut(&number) {
