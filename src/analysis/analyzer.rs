@@ -213,7 +213,7 @@ impl Analyzer {
         coverage::coverage(self.views()?)
     }
 
-    /// Every hole of the archive, oldest first.
+    /// Every hole of the archive in which messages were lost, oldest first.
     ///
     /// # Errors
     /// [`Error::Database`].

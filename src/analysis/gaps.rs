@@ -1,4 +1,4 @@
-//! Every hole of the archive.
+//! Every hole of the archive in which messages were lost.
 
 use duckdb::Connection;
 use serde::Serialize;

@@ -32,7 +32,11 @@ pub(crate) fn holes(common: &Common, holes: &[Hole]) -> ExitCode {
         format!("{ticker} has a hole from {from} to {to}: {reason}")
     };
     let texts: Vec<String> = holes.iter().map(tell).collect();
-    warn_of(common, &texts, "more holes; `kalshi analyze gaps` lists all");
+    warn_of(
+        common,
+        &texts,
+        "more holes; `kalshi analyze gaps` lists those in which messages were lost",
+    );
     ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 })
 }
 

@@ -50,10 +50,28 @@ pub(crate) fn instant(text: &str) -> Result<i64, String> {
         return i64::try_from(now + offset).map_err(|_| out_of_range());
     }
     if text.bytes().all(|b| b.is_ascii_digit()) && !text.is_empty() {
-        return text.parse().map_err(|_| out_of_range());
+        let nanos = text.parse().map_err(|_| out_of_range())?;
+        return if nanos < NANOS_MIN { Err(not_nanos(text)) } else { Ok(nanos) };
     }
     let time = text.parse::<Timestamp>().or_else(|_| without_zone(text))?;
     i64::try_from(time.as_nanosecond()).map_err(|_| out_of_range())
+}
+
+/// 2001-09-09: what is less was not meant as nanoseconds.
+#[cfg(any(feature = "duckdb", test))]
+const NANOS_MIN: i64 = 1_000_000_000_000_000_000;
+
+/// What a whole number may have been meant as, by its length.
+#[cfg(any(feature = "duckdb", test))]
+fn not_nanos(text: &str) -> String {
+    let meant = match text.len() {
+        8 => "as a date it needs its dashes",
+        10 => "these look like seconds: add nine zeros",
+        13 => "these look like milliseconds: add six zeros",
+        16 => "these look like microseconds: add three zeros",
+        _ => "times are RFC 3339, dates, or now-15m",
+    };
+    format!("{text} nanoseconds are near 1970; {meant}")
 }
 
 #[cfg(any(feature = "duckdb", test))]
@@ -100,6 +118,11 @@ mod tests {
         assert_eq!(instant("1970-01-01T00:00:01.000000002Z"), Ok(1_000_000_002));
         assert_eq!(instant("1970-01-01T01:00:01+01:00"), Ok(1_000_000_000));
         assert_eq!(instant("1778733492188000000"), Ok(1_778_733_492_188_000_000));
+        for (text, meant) in
+            [("20260511", "dashes"), ("1778733492", "add nine"), ("1778733492188", "add six")]
+        {
+            assert!(instant(text).unwrap_err().contains(meant), "{text}");
+        }
         let ago = instant("now").unwrap() - instant("now-15m").unwrap();
         assert!((899_000_000_000..=900_000_000_000).contains(&ago), "{ago}");
         let ago = instant("now").unwrap() - instant("now-1w1d").unwrap();

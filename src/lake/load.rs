@@ -64,6 +64,8 @@ pub(super) struct Digested {
 pub(super) struct Found {
     pub(super) sessions: Vec<Digested>,
     pub(super) segments: Vec<SegmentReport>,
+    /// Files that could not be opened: that may be otherwise the next time.
+    pub(super) closed: Vec<PathBuf>,
 }
 
 /// What a reading thread makes of a job.
@@ -71,6 +73,8 @@ enum Part {
     /// Rows, and whether they are facts of the session as a whole.
     Rows(Ordered, bool),
     Segment(SegmentReport),
+    /// A file that could not be opened.
+    Closed(PathBuf),
     Digested(Box<Digested>),
     Failed(Error),
 }
@@ -111,6 +115,7 @@ pub(super) fn digest(
             match part {
                 Part::Rows(rows, facts) => stage.append(rows, facts)?,
                 Part::Segment(segment) => found.segments.push(segment),
+                Part::Closed(path) => found.closed.push(path),
                 Part::Digested(digested) => found.sessions.push(*digested),
                 Part::Failed(error) => return Err(error),
             }
@@ -190,12 +195,18 @@ impl Out<'_> {
             } else {
                 (session.offset, session.line, session.mark) = (0, 0, None);
             }
-            digester.start_segment(&segment.path, !goes_on);
-            session.segments.insert(*number);
             let until = if Some(*number) == last { until } else { u64::MAX };
-            let damage = match segment.open_at(session.offset) {
-                Err(error) => Some(chain(&error)),
-                Ok(reader) => self.read(&mut digester, reader, &mut session, until, &mut back)?,
+            let opened = segment.open_at(session.offset);
+            digester.start_segment(&segment.path, opened.is_ok() && !goes_on);
+            let damage = match opened {
+                Err(error) => {
+                    self.send(Part::Closed(segment.path.clone()))?;
+                    Some(chain(&error))
+                }
+                Ok(reader) => {
+                    session.segments.insert(*number);
+                    self.read(&mut digester, reader, &mut session, until, &mut back)?
+                }
             };
             self.send(Part::Segment(digester.end_segment(damage)))?;
         }

@@ -345,8 +345,9 @@ mod tests {
     fn rows_of_any_batches_come_in_the_order_of_a_plain_sort() {
         let table = stored::table("quote").unwrap();
         // Two sessions have one market in common.
-        let names =
-            Names::from_iter((0..6).map(|n| (n, format!("K{}", [3, 1, 4, 1, 5, 0][n as usize]))));
+        let names = Names::from_iter(
+            (0..6).map(|n| (n, format!("K{}", [3, 1, 4, 1, 5, 0][usize::try_from(n).unwrap()]))),
+        );
         for seed in 0..2_000 {
             let mut random = Rng::with_seed(seed);
             let (mut now, mut came) = (0, 0);

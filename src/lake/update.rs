@@ -52,13 +52,18 @@ impl Lake {
             let tell = || (options.progress)(read.load(Ordering::Relaxed), total);
             let found = load::digest(&tasks, &read, &mut stage, threads, tell)?;
             let finished = stage.finish()?;
+            for closed in &found.closed {
+                news.files.remove(&*news::within(&archive.folder, closed));
+            }
             self.take(found, finished, archive, threads, report)?;
             let known = digested.into_iter().filter_map(|p| news.files.get_key_value(&p));
             self.manifest.files.extend(known.map(|(path, file)| (path.clone(), file.clone())));
             self.merge(threads)?;
             self.commit()?;
         }
-        self.manifest.damages.retain(|path, _| news.files.contains_key(path));
+        let names = archive.segments.iter().map(|s| news::within(&archive.folder, &s.path));
+        let names: BTreeSet<Cow<'_, str>> = names.collect();
+        self.manifest.damages.retain(|path, _| names.contains(&**path));
         self.manifest.files = news.files;
         self.commit()
     }

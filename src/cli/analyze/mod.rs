@@ -41,7 +41,7 @@ enum Question {
     Markets,
     /// Seconds of known book, and holes, of each market and hour
     Coverage,
-    /// Every hole of the archive: declared, found, repaired or not
+    /// Every hole in which messages were lost: declared, found, repaired or not
     Gaps,
     /// Run a query in SQL over the views
     Sql(sql::Args),

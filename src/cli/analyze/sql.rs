@@ -15,8 +15,9 @@ use super::{Common, Failure, output};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans,
-coverage. `DESCRIBE bbo` lists the columns of one; docs/sql.md says what they mean.
-book_at(ticker, time) is the book of a market at an instant.
+coverage, oddities. `DESCRIBE bbo` lists the columns of one; docs/sql.md says what they mean.
+book_at(ticker, time) is the book of a market at an instant; spread_bars(ticker, from, to, every)
+and vwap_bars(ticker, from, to, every) are `analyze spread` and `analyze vwap`.
 
 Examples:
   kalshi analyze sql \"SELECT AVG(price) FROM ticker_data WHERE ticker = 'KXBTC15M-26MAY110145-45'\"
@@ -27,7 +28,8 @@ Examples:
 
 One query at a time, and it only reads: also files of your own, with read_csv, read_parquet and
 their like. COPY, CREATE, INSERT, ATTACH, SET and all else that changes something is refused.
-Prices are dollars, sizes contracts, times UTC. Ctrl-C stops it at once, with exit code 130.")]
+Prices are dollars, sizes contracts, times UTC. SQL does not say which holes an answer crosses: the
+views `gaps` and `coverage` do. Ctrl-C stops it at once, with exit code 130.")]
 pub(crate) struct Args {
     /// The query; `-` reads it from standard input
     query: String,
