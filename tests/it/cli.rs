@@ -247,6 +247,22 @@ fn oddities_of_earlier_times_are_told_where_the_archive_is_looked_after() {
 }
 
 #[test]
+fn of_many_files_that_are_not_read_some_are_named() {
+    let tape = tape();
+    for n in 0..8 {
+        std::fs::write(tape.path().join(format!("note-{n}.txt")), "").unwrap();
+        std::fs::write(tape.path().join(format!("torn-{n}.jsonl.zst")), "no frame").unwrap();
+    }
+    for (wanted, more) in
+        [("read up to its damage", "and 3 more damaged"), ("not read", "and 3 more such")]
+    {
+        let text = err(&kalshi(&tape, &["compact"]));
+        let told = (text.matches(wanted).count(), text.matches(more).count());
+        assert_eq!(told, (5, 1), "{text}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let tape = Tape::session("s1").file("a.jsonl");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("kalshi"))
