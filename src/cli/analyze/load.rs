@@ -63,10 +63,12 @@ pub(super) fn digest(common: &Common, analyzer: &Analyzer) -> Result<(), Failure
     let damage = report.segments.iter().filter_map(|segment| segment.damage.as_ref());
     let damage: Vec<_> = damage.map(|text| format!("read up to its damage: {text}")).collect();
     output::warn_of(common, &damage, DAMAGED);
-    let damage = report
-        .damaged
-        .iter()
-        .map(|(path, text)| format!("was read up to its damage: {}: {text}", path.display()));
+    // What was wrong names the file as it was called then.
+    let damage = report.damaged.iter().map(|(path, text)| {
+        let path = path.display().to_string();
+        let place = if text.contains(&path) { String::new() } else { format!("{path}: ") };
+        format!("was read up to its damage: {place}{text}")
+    });
     output::warn_of(common, &damage.collect::<Vec<_>>(), DAMAGED);
     if let Some(reason) = &report.renewed {
         output::warn(common, &format!("the lake was built anew: {reason}"));
