@@ -43,5 +43,6 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
         tickers: total.of(Outcome::Ticker),
     };
     output::rows(common, &[row])?;
+    output::earlier_oddities(common, report.earlier_oddities);
     Ok(ExitCode::SUCCESS)
 }

@@ -50,6 +50,16 @@ pub(crate) fn warn_of(common: &Common, texts: &[String], more: &str) {
     }
 }
 
+/// Tells that there are oddities which a digestion has told of at an earlier time.
+pub(crate) fn earlier_oddities(common: &Common, count: u64) {
+    if count > 0 {
+        let text = format!(
+            "oddities in what was digested earlier: {count}; `kalshi analyze sql \"FROM oddities\"` names them"
+        );
+        warn(common, &text);
+    }
+}
+
 /// Prints rows of one kind. Without any, the CSV still has its header.
 pub(crate) fn rows<R: Serialize + Default>(common: &Common, rows: &[R]) -> Result<(), Failure> {
     let mut out = stdout();

@@ -68,6 +68,7 @@ pub(crate) fn run(common: &Common, args: &Args) -> Result<ExitCode, Failure> {
         );
         warn(common, &text);
     }
+    tell_oddities(common, folder);
     let holes = common.strict && !proof.holes.is_empty();
     let damaged = proof.is_damaged() || !lake.is_empty();
     Ok(ExitCode::from(if damaged || holes { 3 } else { 0 }))
@@ -79,11 +80,21 @@ fn damaged_lake(common: &Common, folder: &Path) -> Vec<PathBuf> {
     kalshi_orderbook::lake::Lake::damaged_files(folder, common.lake_dir.as_deref())
 }
 
+#[cfg(feature = "duckdb")]
+fn tell_oddities(common: &Common, folder: &Path) {
+    use kalshi_orderbook::lake::Lake;
+
+    super::output::earlier_oddities(common, Lake::oddities(folder, common.lake_dir.as_deref()));
+}
+
 /// This program makes no lake.
 #[cfg(not(feature = "duckdb"))]
 fn damaged_lake(_: &Common, _: &Path) -> Vec<PathBuf> {
     Vec::new()
 }
+
+#[cfg(not(feature = "duckdb"))]
+fn tell_oddities(_: &Common, _: &Path) {}
 
 /// One thing found, as a row: what it does not have is empty.
 #[derive(Default, Serialize)]

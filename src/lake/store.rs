@@ -129,6 +129,13 @@ impl Lake {
         damaged.map(|part| folder.join(part.path)).collect()
     }
 
+    /// How many oddities were met in what the lake in a folder has; none where there is no lake.
+    #[must_use]
+    pub fn oddities(logs: &Path, elsewhere: Option<&Path>) -> u64 {
+        let folder = elsewhere.map_or_else(|| folder::default(logs), Path::to_owned);
+        Manifest::read(&folder).map_or(0, |manifest| oddities(&manifest))
+    }
+
     /// The lake's folder.
     pub fn folder(&self) -> &Path {
         &self.folder
@@ -155,13 +162,13 @@ impl Lake {
         let damages = self.manifest.damages.iter();
         let damages = damages.map(|(path, damage)| (archive.folder.join(path), damage.clone()));
         report.damaged = damages.collect();
-        report.earlier_oddities = self.oddities();
+        report.earlier_oddities = oddities(&self.manifest);
     }
+}
 
-    fn oddities(&self) -> u64 {
-        let sessions = self.manifest.sessions.values();
-        sessions.fold(0, |sum, session| sum.saturating_add(session.oddities))
-    }
+fn oddities(manifest: &Manifest) -> u64 {
+    let sessions = manifest.sessions.values();
+    sessions.fold(0, |sum, session| sum.saturating_add(session.oddities))
 }
 
 /// Takes a lake's folder, so that nobody else digests; or where the log folder cannot be written, a

@@ -236,6 +236,34 @@ fn an_export_is_told_and_not_written_over() {
 }
 
 #[test]
+fn oddities_of_earlier_times_are_told_where_the_archive_is_looked_after() {
+    let tape = Tape::session("s1").line("rubbish").connected(0, 1).line("rubbish").file("a.jsonl");
+    let told = |args: &[&str]| err(&kalshi(&tape, args));
+    let now = told(&["compact"]);
+    assert!(now.contains("rubbish line: 2 times") && now.lines().count() == 1, "{now}");
+    let earlier = "warning: oddities in what was digested earlier: 2; \
+                   `kalshi analyze sql \"FROM oddities\"` names them\n";
+    assert_eq!((told(&["compact"]).as_str(), told(&["verify"]).as_str()), (earlier, earlier));
+    assert_eq!(told(&["analyze", "markets"]), "");
+}
+
+#[test]
+fn of_many_files_that_are_not_read_some_are_named() {
+    let tape = tape();
+    for n in 0..8 {
+        std::fs::write(tape.path().join(format!("note-{n}.txt")), "").unwrap();
+        std::fs::write(tape.path().join(format!("torn-{n}.jsonl.zst")), "no frame").unwrap();
+    }
+    for (wanted, more) in
+        [("read up to its damage", "and 3 more damaged"), ("not read", "and 3 more such")]
+    {
+        let text = err(&kalshi(&tape, &["compact"]));
+        let told = (text.matches(wanted).count(), text.matches(more).count());
+        assert_eq!(told, (5, 1), "{text}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_failure() {
     let tape = Tape::session("s1").file("a.jsonl");
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("kalshi"))

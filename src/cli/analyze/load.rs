@@ -1,15 +1,24 @@
 //! Loading the log folder, and telling what was odd in it.
 
-use indicatif::{ProgressBar, ProgressStyle};
+use std::{path::PathBuf, time::Duration};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kalshi_orderbook::analysis::Analyzer;
 
 use super::{Common, Failure, Limits, output};
 use crate::cli::interrupt;
 
-/// On a terminal, how far the digestion of new recordings has come.
+/// What is done before this needs no progress, and how long the rest takes is not known yet.
+const QUICK: Duration = Duration::from_millis(700);
+
+/// What there are more of, where some are named.
+const DAMAGED: &str = "more damaged recordings; `kalshi verify` names all";
+
+/// On a terminal, how far the digestion of new recordings has come. How much text compressed ones
+/// hold is a guess.
 fn progress() -> ProgressBar {
-    let bar = ProgressBar::no_length();
-    let template = "digesting {wide_bar} {bytes}/{total_bytes} {eta}";
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+    let template = "digesting {wide_bar} {decimal_bytes} of about {decimal_total_bytes}, {eta}";
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
@@ -31,6 +40,9 @@ pub(super) fn digest(common: &Common, analyzer: &Analyzer) -> Result<(), Failure
     let report = analyzer.load(&common.log_dir, lake, &|read, total| {
         bar.set_length(total.max(read));
         bar.set_position(read);
+        if bar.is_hidden() && bar.elapsed() > QUICK {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
     })?;
     bar.finish_and_clear();
     if !analyzer.has_recordings() {
@@ -48,14 +60,16 @@ pub(super) fn digest(common: &Common, analyzer: &Analyzer) -> Result<(), Failure
             if first.reason.is_empty() { String::new() } else { format!(" ({})", first.reason) };
         output::warn(common, &format!("{kind}: {} times, first in {place}{reason}", first.count));
     }
-    for segment in &report.segments {
-        if let Some(damage) = &segment.damage {
-            output::warn(common, &format!("read up to its damage: {damage}"));
-        }
-    }
-    for (path, damage) in &report.damaged {
-        output::warn(common, &format!("was read up to its damage: {}: {damage}", path.display()));
-    }
+    let damage = report.segments.iter().filter_map(|segment| segment.damage.as_ref());
+    let damage: Vec<_> = damage.map(|text| format!("read up to its damage: {text}")).collect();
+    output::warn_of(common, &damage, DAMAGED);
+    // What was wrong names the file as it was called then.
+    let damage = report.damaged.iter().map(|(path, text)| {
+        let path = path.display().to_string();
+        let place = if text.contains(&path) { String::new() } else { format!("{path}: ") };
+        format!("was read up to its damage: {place}{text}")
+    });
+    output::warn_of(common, &damage.collect::<Vec<_>>(), DAMAGED);
     if let Some(reason) = &report.renewed {
         output::warn(common, &format!("the lake was built anew: {reason}"));
     }
@@ -67,14 +81,12 @@ pub(super) fn digest(common: &Common, analyzer: &Analyzer) -> Result<(), Failure
         );
         output::warn(common, &text);
     }
-    for path in &report.foreign {
-        output::warn(common, &format!("not read, unreadable or no recording: {}", path.display()));
-    }
-    for path in &report.known {
-        output::warn(
-            common,
-            &format!("the same recording as another file, left out: {}", path.display()),
-        );
-    }
+    let files = |paths: &[PathBuf], what: &str| {
+        let text = |path: &PathBuf| format!("{what}: {}", path.display());
+        let texts: Vec<_> = paths.iter().map(text).collect();
+        output::warn_of(common, &texts, "more such files");
+    };
+    files(&report.foreign, "not read, unreadable or no recording");
+    files(&report.known, "the same recording as another file, left out");
     Ok(())
 }
