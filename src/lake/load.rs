@@ -246,14 +246,19 @@ impl Out<'_> {
                 }
             }
             lines += 1;
-            if lines.is_multiple_of(LINES_BETWEEN) {
-                let rows = digester.rows.longest();
-                if digester.waits() && rows >= WAITING_ROWS {
+            if lines < LINES_BETWEEN {
+                continue;
+            }
+            let rows = digester.rows.longest();
+            if digester.waits() {
+                if rows >= WAITING_ROWS {
                     digester.settle_all();
                 }
-                if !digester.waits() && rows >= BATCH_ROWS {
-                    self.flush(digester)?;
-                }
+                continue;
+            }
+            lines = 0;
+            if rows >= BATCH_ROWS {
+                self.flush(digester)?;
             }
         }
         Ok(None)

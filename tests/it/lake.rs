@@ -602,6 +602,32 @@ fn what_has_no_time_yet_waits_for_it() {
     assert!(last.iter().all(|row| !row.contains("1970")), "{last:#?}");
 }
 
+/// Connections of bare frames, each of a market of its own, and in the end one more that has no
+/// time yet.
+#[test]
+fn many_connections_of_one_file_begin_without_a_time() {
+    let connection = |n: u32| {
+        let market = format!("KXA-26MAY11-T{n}");
+        let begin = format!(
+            "{{\"type\":\"subscribed\",\"id\":1,\"msg\":{{\"channel\":\"orderbook_delta\",\"sid\":1}}}}\n{}\n",
+            snapshot(1, 1, &market, &[("0.5000", "1.00")], &[])
+        );
+        let change = delta(1, 2, &market, "yes", "0.5000", "1.00") + "\n";
+        (begin, change)
+    };
+    let [once, often] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let (begin, change) = connection(1_500);
+    let mut text: String = (0..1_500).map(connection).map(|(begin, rest)| begin + &rest).collect();
+    text += &begin;
+    write(&often.path().join("other.jsonl"), &text);
+    let load = || Analyzer::new().unwrap().load_logs(often.path()).unwrap().total().lines;
+    assert_eq!(load(), 3 * 1_500 + 2);
+    write(&often.path().join("other.jsonl"), &change);
+    assert_eq!(load(), 3);
+    write(&once.path().join("other.jsonl"), &(text + &change));
+    assert!(answers(often.path()) == answers(once.path()));
+}
+
 /// As of a recorder of many markets that keeps no time: the first has one after all snapshots.
 #[test]
 fn what_waits_long_for_its_time_gets_it() {

@@ -158,12 +158,11 @@ impl Digester {
     /// Gives up waiting: takes the rows out from before the first record that waits for a time, and
     /// those since then, with the last time that is known.
     pub(super) fn take_waiting(&mut self) -> Result<(Batches, Batches), Error> {
-        let counts = mem::take(&mut self.before);
+        let counts = self.before.clone();
         self.settle_all();
         let (mut before, mut since) = (Batches::new(), Batches::new());
         for (table, batch) in self.rows.take()? {
-            let of_table = counts.iter().find(|(name, _)| *name == table);
-            let count = of_table.map_or(0, |(_, count)| *count).min(batch.num_rows());
+            let count = count_of(&counts, table).min(batch.num_rows());
             let parts = [(&mut before, 0, count), (&mut since, count, batch.num_rows() - count)];
             for (batches, start, length) in parts {
                 if length > 0 {
@@ -346,19 +345,18 @@ impl Digester {
             return;
         }
         let rows = &mut self.rows;
-        for column in [
-            &mut rows.BookEvents.at_ns,
-            &mut rows.Checkpoints.at_ns,
-            &mut rows.Quotes.at_ns,
-            &mut rows.Trades.at_ns,
-            &mut rows.Tickers.at_ns,
-            &mut rows.Lifecycle.at_ns,
-            &mut rows.Spans.from_ns,
-            &mut rows.Spans.to_ns,
+        for (table, times) in [
+            ("book_event", &mut rows.BookEvents.at_ns),
+            ("checkpoint", &mut rows.Checkpoints.at_ns),
+            ("quote", &mut rows.Quotes.at_ns),
+            ("trade", &mut rows.Trades.at_ns),
+            ("ticker", &mut rows.Tickers.at_ns),
+            ("lifecycle", &mut rows.Lifecycle.at_ns),
+            ("span", &mut rows.Spans.from_ns),
+            ("span", &mut rows.Spans.to_ns),
         ] {
-            for at in column.0.iter_mut().filter(|at| **at == UNSET) {
-                *at = time;
-            }
+            let since = times.0.iter_mut().skip(count_of(&self.before, table));
+            since.filter(|at| **at == UNSET).for_each(|at| *at = time);
         }
     }
 
@@ -424,6 +422,10 @@ impl Digester {
     fn note(&mut self, kind: &str, reason: impl FnOnce() -> String) {
         self.report.note(kind, self.line, reason);
     }
+}
+
+fn count_of(counts: &Counts, table: &str) -> usize {
+    counts.iter().find(|(name, _)| *name == table).map_or(0, |(_, count)| *count)
 }
 
 fn name_market(market: Number, ticker: &str, rows: &mut Rows) {
