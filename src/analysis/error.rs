@@ -151,6 +151,9 @@ impl Error {
             Self::Database { source, .. } if source.to_string().contains("Table with name") => {
                 "`SHOW TABLES` lists the views, `DESCRIBE bbo` the columns of one"
             }
+            Self::Database { source, .. } if source.to_string().contains("Out of Memory") => {
+                "SET is refused here: --memory gives it more, fewer --threads need less"
+            }
             Self::Refused(_) => {
                 "--out FILE writes the result of a query to a file, `kalshi export-parquet` recorded rows"
             }

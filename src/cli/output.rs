@@ -29,7 +29,10 @@ pub(crate) fn stdout() -> BufWriter<Stdout> {
 /// Tells of the holes of an answer; the exit code of it.
 pub(crate) fn holes(common: &Common, holes: &[Hole]) -> ExitCode {
     let tell = |Hole { ticker, from, to, reason }: &Hole| {
-        format!("{ticker} has a hole from {from} to {to}: {reason}")
+        // Such as one that begins where an open range does, beside all that was recorded.
+        let is_instant = from.0.checked_add(1) == Some(to.0);
+        let until = if is_instant { format!("at {from}") } else { format!("from {from} to {to}") };
+        format!("{ticker} has a hole {until}: {reason}")
     };
     let texts: Vec<String> = holes.iter().map(tell).collect();
     warn_of(

@@ -41,7 +41,8 @@ impl Digester {
                     .entry(number)
                     .or_insert_with(|| Connection::new(Sequences::from_start()));
                 if recv.is_some() {
-                    conn.advance(recv, None);
+                    let at = conn.advance(recv, None);
+                    self.settle(number, at);
                 }
             }
             Event::Sent { command } => {
