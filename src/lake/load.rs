@@ -150,9 +150,10 @@ impl Out<'_> {
             let (before, since) = digester.take_waiting().map_err(Some)?;
             self.send_rows(before, false)?;
             self.send_rows(since, true)?;
-            let known = Out { sender: None, read: &AtomicU64::new(0) }.read_job(task, back)?;
-            session = known.1;
-            (known.0, digester)
+            let mut silent = Out { sender: None, read: &AtomicU64::new(0) };
+            let (kept, before, _) = silent.read_job(task, back)?;
+            session = before;
+            (kept, digester)
         } else {
             self.flush(&mut digester)?;
             let end = digester.fork();
@@ -161,7 +162,8 @@ impl Out<'_> {
         if let Some((_, last)) = task.job.segments.last()
             && last.layout != Layout::Compressed
         {
-            session.mark = session.mark.and_then(|mark| line_at(last, mark.offset));
+            let mark = session.mark;
+            session.mark = mark.map(|mark| line_at(last, mark.offset).unwrap_or(mark));
         }
         end.finish();
         session.oddities = end.oddities();
@@ -190,13 +192,8 @@ impl Out<'_> {
                 digester.settle_all();
             }
             let goes_on = session.segments.last() == Some(number);
-            if goes_on {
-                check_same(segment, &session)?;
-            } else {
-                (session.offset, session.line, session.mark) = (0, 0, None);
-            }
             let until = if Some(*number) == last { until } else { u64::MAX };
-            let opened = segment.open_at(session.offset);
+            let opened = segment.open_at(if goes_on { session.offset } else { 0 });
             digester.start_segment(&segment.path, opened.is_ok() && !goes_on);
             let damage = match opened {
                 Err(error) => {
@@ -204,6 +201,11 @@ impl Out<'_> {
                     Some(chain(&error))
                 }
                 Ok(reader) => {
+                    if goes_on {
+                        check_same(segment, &session)?;
+                    } else {
+                        (session.offset, session.line, session.mark) = (0, 0, None);
+                    }
                     session.segments.insert(*number);
                     self.read(&mut digester, reader, &mut session, until, &mut back)?
                 }

@@ -132,6 +132,9 @@ impl Part {
 }
 
 impl Stat {
+    /// Of a file that could not be opened: none has it, so that it is tried again.
+    pub(super) const UNREAD: Self = Self { bytes: 0, modified_ns: i64::MIN };
+
     pub(super) fn of(path: &Path) -> std::io::Result<Self> {
         let status = fs::metadata(path)?;
         Ok(Self { bytes: status.len(), modified_ns: modified_ns(&status) })

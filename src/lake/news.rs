@@ -143,6 +143,9 @@ fn keep_further(
 /// Why a file of another recorder that was digested is another one by now.
 fn changed(path: &str, known: Option<&Known>, now: Stat, segment: &Segment) -> Option<String> {
     let known = known?.stat;
+    if known == Stat::UNREAD {
+        return None;
+    }
     let grows = now.bytes >= known.bytes && segment.layout != Layout::Compressed;
     (!grows).then(|| format!("`{path}` was replaced"))
 }

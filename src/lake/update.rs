@@ -11,7 +11,7 @@ use super::{
     Error, Lake, LoadReport, Options,
     folder::{self, STATES},
     load::{self, Found, From, Task},
-    manifest::{Part, now_ns},
+    manifest::{Part, Stat, now_ns},
     news::{self, Job},
     ordered,
     stage::{Finished, Stage},
@@ -53,7 +53,9 @@ impl Lake {
             let found = load::digest(&tasks, &read, &mut stage, threads, tell)?;
             let finished = stage.finish()?;
             for closed in &found.closed {
-                news.files.remove(&*news::within(&archive.folder, closed));
+                if let Some(known) = news.files.get_mut(&*news::within(&archive.folder, closed)) {
+                    known.stat = Stat::UNREAD;
+                }
             }
             self.take(found, finished, archive, threads, report)?;
             let known = digested.into_iter().filter_map(|p| news.files.get_key_value(&p));
@@ -61,9 +63,7 @@ impl Lake {
             self.merge(threads)?;
             self.commit()?;
         }
-        let names = archive.segments.iter().map(|s| news::within(&archive.folder, &s.path));
-        let names: BTreeSet<Cow<'_, str>> = names.collect();
-        self.manifest.damages.retain(|path, _| names.contains(&**path));
+        self.manifest.damages.retain(|path, _| news.files.contains_key(path));
         self.manifest.files = news.files;
         self.commit()
     }

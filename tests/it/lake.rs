@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use kalshi_orderbook::analysis::{Analyzer, Error, MarketRow, arrow::array::StringArray};
+use kalshi_orderbook::analysis::{
+    Analyzer, Error, MarketRow,
+    arrow::array::{Int64Array, StringArray},
+};
 
 use crate::tape::{A, B, Tape, delta, snapshot};
 
@@ -733,7 +736,12 @@ fn a_file_that_could_not_be_opened_is_read_when_it_can_be() {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.jsonl");
-    write(&path, &(snapshot(1, 1, A, &[("0.5000", "1.00")], &[]) + "\n"));
+    let book = |seq| {
+        let snapshot = snapshot(1, seq, A, &[("0.5000", "1.00")], &[]);
+        let delta = delta(1, seq + 1, A, "yes", "0.5000", "1.00");
+        format!("{snapshot}\n{delta}\n")
+    };
+    write(&path, &book(1));
     write(&folder.path().join("b.jsonl"), &(snapshot(1, 1, B, &[("0.5000", "1.00")], &[]) + "\n"));
     let allow = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     allow(0o000);
@@ -749,8 +757,17 @@ fn a_file_that_could_not_be_opened_is_read_when_it_can_be() {
     }
     allow(0o600);
     assert_eq!(market(folder.path(), A).snapshots, 1);
+    // Grown, and out of reach for a while.
+    write(&path, &book(3));
+    allow(0o000);
+    assert_eq!(market(folder.path(), A).snapshots, 1);
+    allow(0o600);
+    assert_eq!(market(folder.path(), A).snapshots, 2);
     let analyzer = Analyzer::new().unwrap();
     assert!(!analyzer.load_logs(folder.path()).unwrap().is_damaged());
+    let sessions = analyzer.query("SELECT count(*) FROM sessions").unwrap();
+    let count = sessions[0].column(0).as_any().downcast_ref::<Int64Array>().unwrap().value(0);
+    assert_eq!(count, 2);
 }
 
 #[test]
