@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::{array::AsArray, record_batch::RecordBatch};
 
 use super::{Error, interrupt::Going};
-use crate::lake::{ALWAYS, Frames, Lake, Lakes, Wanted, below, ordered};
+use crate::lake::{Frames, Lake, Lakes, Wanted, below, ordered};
 
 /// Where the rows of a market come from, until the question is stopped.
 pub(super) struct Source<'l> {
@@ -25,8 +25,7 @@ impl Source<'_> {
         times: (i64, i64),
         take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
-        self.scan_wanted(wanted, take)
+        self.scan_wanted(self.wanted(table, columns, times), take)
     }
 
     /// Reads the rows of all markets.
@@ -36,7 +35,7 @@ impl Source<'_> {
         columns: &[&'static str],
         take: impl FnMut(usize, &RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        self.scan_wanted(Wanted { table, columns, ticker: None, times: ALWAYS, frames: None }, take)
+        self.scan_wanted(Wanted::all(table, columns), take)
     }
 
     fn scan_wanted(
@@ -63,8 +62,7 @@ impl Source<'_> {
         mut take: impl FnMut(&RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let Some((lake, frames)) = self.lake_of(frames) else { return Ok(()) };
-        let ticker = Some(&*self.ticker);
-        let wanted = Wanted { table, columns, ticker, times, frames: Some(frames) };
+        let wanted = Wanted { frames: Some(frames), ..self.wanted(table, columns, times) };
         lake.scan(wanted, |batch| {
             self.going.on()?;
             take(batch)
@@ -79,14 +77,12 @@ impl Source<'_> {
         frames: Frames,
     ) -> Result<Option<i64>, Error> {
         let Some((lake, frames)) = self.lake_of(frames) else { return Ok(None) };
-        let (columns, ticker) = (&[][..], Some(&*self.ticker));
-        Ok(lake.last(Wanted { table, columns, ticker, times, frames: Some(frames) })?)
+        Ok(lake.last(Wanted { frames: Some(frames), ..self.wanted(table, &[], times) })?)
     }
 
     /// Instants that cut a time so that each thread will have about as many rows to read.
     pub(super) fn cuts(&self, table: &'static str, times: (i64, i64)) -> Result<Vec<i64>, Error> {
-        let (columns, ticker) = (&[][..], Some(&*self.ticker));
-        let wanted = Wanted { table, columns, ticker, times, frames: None };
+        let wanted = self.wanted(table, &[], times);
         let mut starts = Vec::new();
         for lake in self.lakes.iter() {
             starts.extend(lake.starts(wanted)?);
@@ -114,7 +110,7 @@ impl Source<'_> {
         add: impl Fn(&mut Sum, usize, &RecordBatch) -> Result<(), Error> + Sync,
         mut join: impl FnMut(Sum),
     ) -> Result<(), Error> {
-        let wanted = Wanted { table, columns, ticker: Some(&self.ticker), times, frames: None };
+        let wanted = self.wanted(table, columns, times);
         for (place, lake) in self.lakes.iter().enumerate() {
             let add = |sum: &mut Sum, batch: &RecordBatch| {
                 self.going.on()?;
@@ -140,6 +136,16 @@ impl Source<'_> {
         !self.lakes.has_before(place, session)
     }
 
+    /// Rows of this market.
+    fn wanted<'w>(
+        &'w self,
+        table: &'static str,
+        columns: &'w [&'static str],
+        times: (i64, i64),
+    ) -> Wanted<'w> {
+        Wanted { ticker: Some(&self.ticker), times, ..Wanted::all(table, columns) }
+    }
+
     /// The lake that has a stream, and the frames as it has them.
     fn lake_of(&self, frames: Frames) -> Option<(&Lake, Frames)> {
         let (place, stream) = below(frames.stream);
@@ -150,13 +156,7 @@ impl Source<'_> {
 /// The names of all markets.
 pub(super) fn tickers(lakes: &Lakes) -> Result<Vec<String>, Error> {
     let mut tickers = BTreeSet::new();
-    let wanted = Wanted {
-        table: "presence",
-        columns: &["ticker"],
-        ticker: None,
-        times: ALWAYS,
-        frames: None,
-    };
+    let wanted = Wanted::all("presence", &["ticker"]);
     for lake in lakes.iter() {
         lake.scan(wanted, |batch| {
             let names =

@@ -14,9 +14,13 @@ const LOCK: &str = "lock";
 /// The folder of what is known where sessions go on.
 pub(super) const STATES: &str = "state";
 
-/// Where the lake of a log folder lies by itself.
-pub(super) fn default(logs: &Path) -> PathBuf {
-    if logs.is_dir() { logs.join("lake") } else { logs.with_extension("lake") }
+/// Where the lake of a log folder lies, if not elsewhere.
+pub(super) fn of(logs: &Path, elsewhere: Option<&Path>) -> PathBuf {
+    match elsewhere {
+        Some(folder) => folder.to_owned(),
+        None if logs.is_dir() => logs.join("lake"),
+        None => logs.with_extension("lake"),
+    }
 }
 
 /// Nobody's files, and no other recordings' lake, are taken for this one.

@@ -4,7 +4,7 @@
 //! only the runs are sorted then, which are far fewer than the rows.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -159,14 +159,14 @@ fn ranks<'n>(
     keys: &'n [Keys<'_>],
     names: &'n Names,
 ) -> Result<HashMap<&'n str, usize>, Error> {
-    let mut texts = BTreeMap::new();
+    let mut texts = BTreeSet::new();
     for (sorted, keys) in batches.iter().zip(keys) {
         for run in &sorted.runs {
             let name = keys.name(run.start, names);
-            texts.insert(name.ok_or(Error::Unnamed { table: table.name })?, ());
+            texts.insert(name.ok_or(Error::Unnamed { table: table.name })?);
         }
     }
-    Ok(texts.into_keys().enumerate().map(|(rank, name)| (name, rank)).collect())
+    Ok(texts.into_iter().enumerate().map(|(rank, name)| (name, rank)).collect())
 }
 
 /// What the rows of a batch are sorted by.

@@ -81,7 +81,12 @@ fn folder_of(part: &Part) -> &str {
 
 /// The path of a new part in the same folder.
 fn beside(part: &Part, number: u64) -> String {
-    format!("{}/part-{number:08}.parquet", folder_of(part))
+    path_in(folder_of(part), number)
+}
+
+/// The path of a part in a folder.
+pub(super) fn path_in(folder: &str, number: u64) -> String {
+    format!("{folder}/part-{number:08}.parquet")
 }
 
 /// Splits the parts of a folder into those that become one.

@@ -89,11 +89,16 @@ impl Lake {
     /// The row groups that may hold rows that are wanted, in their order.
     fn find(&self, wanted: Wanted<'_>) -> Result<(&'static Stored, Vec<Group>), Error> {
         let table = stored::table(wanted.table)?;
-        let mut parts: Vec<&Part> = self.parts(table.name).collect();
+        let (from, to) = wanted.times;
+        let parts = self.parts(table.name).filter(|part| part.rows > 0);
+        let parts = parts.map(|part| (part.day(), part));
+        let mut parts: Vec<(Option<i64>, &Part)> = parts
+            .filter(|(day, _)| day.is_none_or(|day| day < to && from < day.saturating_add(DAY_NS)))
+            .collect();
         // By day, and what may still change last; the order within a day stays.
-        parts.sort_by_cached_key(|part| (part.day().is_none(), part.day()));
+        parts.sort_by_key(|(day, _)| (day.is_none(), *day));
         let mut groups = Vec::new();
-        for part in parts {
+        for (_, part) in parts {
             self.groups(table, part, wanted, &mut groups)?;
         }
         Ok((table, groups))
@@ -108,11 +113,6 @@ impl Lake {
         groups: &mut Vec<Group>,
     ) -> Result<(), Error> {
         let (from, to) = wanted.times;
-        let other_day =
-            part.day().is_some_and(|day| day >= to || day.saturating_add(DAY_NS) <= from);
-        if part.rows == 0 || other_day {
-            return Ok(());
-        }
         let file = self.folder().join(&part.path);
         let footer = self.footers.of(table, part, &file)?;
         for (number, group) in footer.metadata().row_groups().iter().enumerate() {

@@ -8,6 +8,7 @@ use super::{
     Error,
     manifest::Part,
     order::{self, Names, Sorted},
+    parts::path_in,
     stored::{self, Stored, TABLES},
     table::Batches,
     write,
@@ -118,19 +119,12 @@ impl<'f> Stage<'f> {
         for table in &TABLES {
             let Some(batches) = tables.remove(table.name) else { continue };
             for group in order::groups(table, &batches, &self.names, stays && table.dated)? {
-                let path = match group.day_ns {
-                    Some(day) => {
-                        format!(
-                            "{}/date={}/part-{:08}.parquet",
-                            table.name,
-                            date(day),
-                            self.next_part
-                        )
-                    }
-                    None => format!("{}/part-{:08}.parquet", table.name, self.next_part),
+                let folder = match group.day_ns {
+                    Some(day) => format!("{}/date={}", table.name, date(day)),
+                    None => table.name.to_owned(),
                 };
+                let to = (self.folder, path_in(&folder, self.next_part));
                 self.next_part += 1;
-                let to = (self.folder, path);
                 let part =
                     write::write(table, &batches, &group.rows, &self.names, to, self.threads)?;
                 self.parts.push(part);

@@ -61,7 +61,7 @@ impl Lake {
     /// [`Error::Parquet`] where rows cannot be stored.
     pub fn open(logs: &Path, options: Options<'_>) -> Result<(Self, LoadReport), Error> {
         let archive = Archive::open(logs).map_err(Error::Tape)?;
-        let folder = options.folder.map_or_else(|| folder::default(logs), Path::to_owned);
+        let folder = folder::of(logs, options.folder);
         let mut report = LoadReport { foreign: archive.foreign.clone(), ..LoadReport::default() };
         let manifest = Manifest::read(&folder);
         let own_logs = logs_of(&archive, options)?;
@@ -123,7 +123,7 @@ impl Lake {
     /// there is no lake.
     #[must_use]
     pub fn damaged_files(logs: &Path, elsewhere: Option<&Path>) -> Vec<PathBuf> {
-        let folder = elsewhere.map_or_else(|| folder::default(logs), Path::to_owned);
+        let folder = folder::of(logs, elsewhere);
         let parts = Manifest::read(&folder).map(|manifest| manifest.parts).unwrap_or_default();
         let damaged = parts.into_iter().filter(|part| !part.is_intact(&folder));
         damaged.map(|part| folder.join(part.path)).collect()
@@ -132,7 +132,7 @@ impl Lake {
     /// How many oddities were met in what the lake in a folder has; none where there is no lake.
     #[must_use]
     pub fn oddities(logs: &Path, elsewhere: Option<&Path>) -> u64 {
-        let folder = elsewhere.map_or_else(|| folder::default(logs), Path::to_owned);
+        let folder = folder::of(logs, elsewhere);
         Manifest::read(&folder).map_or(0, |manifest| oddities(&manifest))
     }
 

@@ -15,6 +15,13 @@ pub(crate) struct Wanted<'w> {
     pub(crate) frames: Option<Frames>,
 }
 
+impl<'w> Wanted<'w> {
+    /// All rows of a table.
+    pub(crate) const fn all(table: &'static str, columns: &'w [&'static str]) -> Self {
+        Self { table, columns, ticker: None, times: ALWAYS, frames: None }
+    }
+}
+
 /// Frames of a stream, whose numbers are in `[from, to]`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Frames {
