@@ -164,7 +164,8 @@ fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
         .get("date")
         .and_then(|date| date.to_str().ok())
         .and_then(|date| jiff::fmt::rfc2822::parse(date).ok())
-        .map(|date| date.timestamp().as_millisecond() - clock::wall_ns() / 1_000_000);
+        // A second that has begun: on average half of it is over.
+        .map(|date| date.timestamp().as_millisecond() + 500 - clock::wall_ns() / 1_000_000);
     Refusal::Key { status, reason, clock_skew_ms }
 }
 

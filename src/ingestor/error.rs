@@ -104,8 +104,8 @@ impl Error {
                     .into(),
             ),
             Self::Refused { clock_skew_ms: Some(skew), .. } if skew.abs() > 4_000 => Some(format!(
-                "this machine's clock is {:.1} s {} the exchange's; requests must be within 5 s: \
-                 set the clock (NTP)",
+                "this machine's clock is about {:.0} s {} the exchange's; requests must be within \
+                 5 s: set the clock (NTP)",
                 skew.unsigned_abs() as f64 / 1e3,
                 if *skew > 0 { "behind" } else { "ahead of" },
             )),
