@@ -110,8 +110,8 @@ fn the_books_of_the_logs_are_right_outside_of_holes() {
             gap.kind,
             gap.session,
             gap.conn,
-            gap.from.map(|t| t.to_string()),
-            gap.repaired_at.map(|t| t.to_string())
+            gap.ts_from.map(|t| t.to_string()),
+            gap.ts_repaired.map(|t| t.to_string())
         );
     }
 }

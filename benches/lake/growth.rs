@@ -58,11 +58,11 @@ pub(crate) fn run(recordings: &Path, scratch: &Path, factors: &[usize], asked: u
         };
         let nothing = process(&|_| vec!["compact".into()]);
         let book = process(&|market| {
-            let at = market.first.0 / 2 + market.last.0 / 2;
+            let at = start(market) / 2 + market.last_ts.unwrap_or_default().0 / 2;
             ["analyze", "book", &market.ticker, "--at", &at.to_string()].map(str::to_owned).into()
         });
         let spread = process(&|market| {
-            let (from, to) = (market.first.0, market.first.0 + DAY_NS);
+            let (from, to) = (start(market), start(market) + DAY_NS);
             let (from, to) = (from.to_string(), to.to_string());
             ["analyze", "spread", &market.ticker, "--from", &from, "--to", &to]
                 .map(str::to_owned)
@@ -89,6 +89,10 @@ fn some(analyzer: &Analyzer, count: usize) -> Vec<MarketRow> {
     rows.retain(|row| row.live_s > 60.0);
     let step = rows.len().div_ceil(count).max(1);
     rows.into_iter().step_by(step).collect()
+}
+
+fn start(market: &MarketRow) -> i64 {
+    market.first_ts.unwrap_or_default().0
 }
 
 /// Whole days that hold the recordings, from the first line to the last.

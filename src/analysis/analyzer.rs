@@ -2,6 +2,7 @@
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
+    collections::BTreeSet,
     path::Path,
 };
 
@@ -202,7 +203,7 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`].
     pub fn markets(&self) -> Result<Vec<MarketRow>, Error> {
-        markets::markets(self.tables()?)
+        markets::markets(self.views()?)
     }
 
     /// How much of each hour the book of each market is known, by ticker and hour (UTC).
@@ -218,7 +219,7 @@ impl Analyzer {
     /// # Errors
     /// [`Error::Database`].
     pub fn gaps(&self) -> Result<Vec<GapRow>, Error> {
-        gaps::gaps(self.tables()?)
+        gaps::gaps(self.views()?)
     }
 
     /// Writes the book events of a market to a Parquet file: every level change, exact, in order.
@@ -348,6 +349,19 @@ impl Analyzer {
         Ok(batches)
     }
 
+    /// In how many places messages are missing in what a query reads, which its answer may cross:
+    /// none where it reads nothing that tells of messages, or the holes, too.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub fn places_missing(&self, sql: &str) -> Result<u64, Error> {
+        let named = self.reading(sql)?.named.tables;
+        if ["gaps", "coverage", "spans"].iter().any(|telling| named.contains(*telling)) {
+            return Ok(0);
+        }
+        crossed::places(self.tables()?, named.iter().filter_map(|name| statement::of(name)))
+    }
+
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
         self.of_market(ticker, |market| book::reconstruct(market, wanted))
     }
@@ -366,8 +380,7 @@ impl Analyzer {
                 return ask(&market);
             }
         }
-        let near = near(&wanted.to_ascii_uppercase(), source::tickers(&lakes)?);
-        Err(Error::UnknownTicker { ticker: wanted.to_owned(), near })
+        Err(unknown(wanted, source::tickers(&lakes)?))
     }
 
     /// Writes the result of a query to a file, under a temporary name first; the suffix of its name
@@ -434,6 +447,12 @@ impl Analyzer {
     fn reading(&self, sql: &str) -> Result<statement::Reading, Error> {
         let views = self.views()?;
         let reading = statement::reading(views, sql)?;
+        if !reading.named.tickers.is_empty() {
+            let known: BTreeSet<_> = source::tickers(&self.lakes.borrow())?.into_iter().collect();
+            if let Some(ticker) = reading.named.tickers.difference(&known).next() {
+                return Err(unknown(ticker, known.clone()));
+            }
+        }
         // What only these tell takes milliseconds to write down.
         let lower = sql.to_ascii_lowercase();
         if lower.contains("duckdb_") || lower.contains("information_schema") {
@@ -453,6 +472,11 @@ impl Analyzer {
             Some(wanted) => self.tickers(wanted).map(Some),
         }
     }
+}
+
+fn unknown(ticker: &str, known: impl IntoIterator<Item = String>) -> Error {
+    let near = near(&ticker.to_ascii_uppercase(), known);
+    Error::UnknownTicker { ticker: ticker.to_owned(), near }
 }
 
 fn is_glob(ticker: &str) -> bool {

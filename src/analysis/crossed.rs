@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use duckdb::{Connection, Row};
 
 use super::{
-    Error, Hole, Range, Table, database,
+    Error, Hole, Range, Table,
+    database::{self, quoted},
     holes::{self, Carried, Known, Missing, Of},
 };
 
@@ -18,19 +19,11 @@ pub(super) fn crossed(
     range: Range,
     named: bool,
 ) -> Result<Vec<Hole>, Error> {
-    let of = match table {
-        Table::BookEvents | Table::Bbo => Of::Book,
-        Table::Trades => Of::Trades,
-        Table::TickerData => Of::Tickers,
-        Table::Lifecycle => Of::Lifecycle,
-        Table::Markets | Table::Gaps | Table::Coverage | Table::Spans | Table::Sessions => {
-            return Ok(Vec::new());
-        }
-    };
+    let Some(of) = table.of() else { return Ok(Vec::new()) };
     let chosen = match tickers {
         None => "SELECT DISTINCT ticker FROM lake.presence".to_owned(),
         Some(tickers) => {
-            let names: Vec<String> = tickers.iter().map(|t| database::quoted(t)).collect();
+            let names: Vec<String> = tickers.iter().map(|t| quoted(t)).collect();
             format!("SELECT unnest([{}]::VARCHAR[])", names.join(", "))
         }
     };
@@ -46,6 +39,23 @@ pub(super) fn crossed(
     }
     holes.sort_by(|a, b| (a.from, a.to, &a.ticker).cmp(&(b.from, b.to, &b.ticker)));
     Ok(holes)
+}
+
+/// In how many places messages of what these tables are made of are missing, whatever the markets.
+pub(super) fn places(
+    connection: &Connection,
+    tables: impl Iterator<Item = Of>,
+) -> Result<u64, Error> {
+    let channels: Vec<String> = tables.map(|of| quoted(of.channel())).collect();
+    if channels.is_empty() {
+        return Ok(0);
+    }
+    let channels = channels.join(", ");
+    let sql =
+        format!("SELECT count(*) FROM lake.hole WHERE coalesce(channel IN ({channels}), true)");
+    connection
+        .query_row(&sql, [], |row| row.get(0))
+        .map_err(database::failed("ask for the holes that a query may cross"))
 }
 
 /// What is missing of each market.

@@ -8,7 +8,7 @@ use std::{
 
 use duckdb::Connection;
 
-use super::{Error, Interrupter, Range, database, interrupt::Unfinished};
+use super::{Error, Interrupter, Range, database, holes::Of, interrupt::Unfinished};
 use database::quoted;
 
 /// What can be exported: the views of SQL.
@@ -26,11 +26,12 @@ pub enum Table {
     Coverage,
     Spans,
     Sessions,
+    Oddities,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BookEvents,
         Self::Bbo,
         Self::Trades,
@@ -41,6 +42,7 @@ impl Table {
         Self::Coverage,
         Self::Spans,
         Self::Sessions,
+        Self::Oddities,
     ];
 
     /// The view's name.
@@ -57,6 +59,7 @@ impl Table {
             Self::Coverage => "coverage",
             Self::Spans => "spans",
             Self::Sessions => "sessions",
+            Self::Oddities => "oddities",
         }
     }
 
@@ -73,15 +76,29 @@ impl Table {
             Self::Coverage => "ticker, hour",
             Self::Spans => "ticker, ts_from, session, conn, sid",
             Self::Sessions => "first_ts, session",
+            Self::Oddities => "session, kind",
+        }
+    }
+
+    /// What its rows are made of, where they tell of frames.
+    pub(super) const fn of(self) -> Option<Of> {
+        match self {
+            Self::BookEvents | Self::Bbo => Some(Of::Book),
+            Self::Trades => Some(Of::Trades),
+            Self::TickerData => Some(Of::Tickers),
+            Self::Lifecycle => Some(Of::Lifecycle),
+            Self::Markets
+            | Self::Gaps
+            | Self::Coverage
+            | Self::Spans
+            | Self::Sessions
+            | Self::Oddities => None,
         }
     }
 
     /// Frames are many, and lie in folders by day and series; the rest is one file.
     const fn is_of_frames(self) -> bool {
-        matches!(
-            self,
-            Self::BookEvents | Self::Bbo | Self::Trades | Self::TickerData | Self::Lifecycle
-        )
+        self.of().is_some()
     }
 
     /// When a row begins, and the condition on its end: what lasts is chosen where that and the
@@ -91,7 +108,8 @@ impl Table {
             Self::BookEvents | Self::Bbo | Self::Trades | Self::TickerData | Self::Lifecycle => {
                 ["ts", "ts >="]
             }
-            Self::Markets | Self::Sessions => ["first_ts", "last_ts >="],
+            // Oddities are of sessions.
+            Self::Markets | Self::Sessions | Self::Oddities => ["first_ts", "last_ts >="],
             Self::Gaps => ["ts_from", "coalesce(ts_repaired, 'infinity'::TIMESTAMP_NS) >="],
             Self::Coverage => ["hour", "hour + INTERVAL 1 hour >"],
             Self::Spans => ["ts_from", "ts_to >"],
@@ -187,13 +205,17 @@ impl FileFormat {
 
 /// Rows of the chosen markets; `tickers` none: of all.
 pub(super) fn rows(table: Table, tickers: Option<&[String]>, range: Range) -> String {
+    if table == Table::Oddities {
+        let sessions = rows(Table::Sessions, tickers, range);
+        return format!("FROM oddities WHERE session IN (SELECT session {sessions})");
+    }
     let mut conditions = Vec::new();
     if let Some(tickers) = tickers {
         let names: Vec<String> = tickers.iter().map(|ticker| quoted(ticker)).collect();
         let names = names.join(", ");
         conditions.push(match table {
             Table::Gaps => format!("list_has_any(tickers, [{names}])"),
-            Table::Sessions => format!(
+            Table::Sessions | Table::Oddities => format!(
                 "session IN (SELECT session FROM lake.presence JOIN lake.stream USING (stream)
                              WHERE ticker IN ({names}))"
             ),

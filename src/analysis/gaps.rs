@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Error, Nanos, database};
 
-/// A hole of a session's record.
+/// A hole of a session's record: a row of the view `gaps`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GapRow {
     /// `sequence` (numbers are missing), `negative` (a level would have gone below zero),
@@ -24,12 +24,14 @@ pub struct GapRow {
     pub expected: Option<i64>,
     /// The number that came.
     pub got: Option<i64>,
+    /// Messages that never came, where numbers are missing.
+    pub missing: Option<i64>,
     /// The last moment at which all was well; none where the recording has no times.
-    pub from: Option<Nanos>,
+    pub ts_from: Option<Nanos>,
     /// When it was noticed.
-    pub found_at: Option<Nanos>,
+    pub ts_found: Option<Nanos>,
     /// When each of its markets had a snapshot again; none where some never had.
-    pub repaired_at: Option<Nanos>,
+    pub ts_repaired: Option<Nanos>,
     /// The recorder wrote it down.
     pub declared: bool,
     /// The frames themselves show it.
@@ -44,8 +46,13 @@ pub struct GapRow {
 
 pub(super) fn gaps(connection: &Connection) -> Result<Vec<GapRow>, Error> {
     let fail = database::failed("ask for the holes");
-    let mut statement = connection.prepare(include_str!("sql/gaps.sql")).map_err(&fail)?;
+    let sql = "SELECT kind, session, conn, sid, channel, expected, got, missing, epoch_ns(ts_from),
+                      epoch_ns(ts_found), epoch_ns(ts_repaired), declared, found, cause, markets,
+                      array_to_string(tickers, ' ')
+               FROM gaps";
+    let mut statement = connection.prepare(sql).map_err(&fail)?;
     let rows = statement.query_map([], |row| {
+        let time = |place| Ok::<_, duckdb::Error>(row.get::<_, Option<i64>>(place)?.map(Nanos));
         Ok(GapRow {
             kind: row.get(0)?,
             session: row.get(1)?,
@@ -54,14 +61,15 @@ pub(super) fn gaps(connection: &Connection) -> Result<Vec<GapRow>, Error> {
             channel: row.get(4)?,
             expected: row.get(5)?,
             got: row.get(6)?,
-            from: row.get::<_, Option<i64>>(7)?.map(Nanos),
-            found_at: row.get::<_, Option<i64>>(8)?.map(Nanos),
-            repaired_at: row.get::<_, Option<i64>>(9)?.map(Nanos),
-            declared: row.get(10)?,
-            found: row.get(11)?,
-            cause: row.get(12)?,
-            markets: row.get(13)?,
-            tickers: row.get(14)?,
+            missing: row.get(7)?,
+            ts_from: time(8)?,
+            ts_found: time(9)?,
+            ts_repaired: time(10)?,
+            declared: row.get(11)?,
+            found: row.get(12)?,
+            cause: row.get(13)?,
+            markets: row.get(14)?,
+            tickers: row.get(15)?,
         })
     });
     rows.and_then(Iterator::collect).map_err(fail)

@@ -5,17 +5,17 @@ use serde::Serialize;
 
 use super::{Error, Nanos, database};
 
-/// What is recorded of a market.
+/// What is recorded of a market: a row of the view `markets`, without its metadata.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct MarketRow {
     /// The market.
     pub ticker: String,
     /// Its series: the text before the first `-`.
     pub series: String,
-    /// The first record of it.
-    pub first: Nanos,
+    /// The first record of it; none where there is only its metadata.
+    pub first_ts: Option<Nanos>,
     /// The last record of it.
-    pub last: Nanos,
+    pub last_ts: Option<Nanos>,
     /// Frames of it: the sum of the next four.
     pub frames: i64,
     /// Whole books.
@@ -31,18 +31,21 @@ pub struct MarketRow {
     /// Times between these in which it is not.
     pub holes: i64,
     /// The exchange does not know the market.
-    pub unknown: bool,
+    pub unknown_to_exchange: bool,
 }
 
 pub(super) fn markets(connection: &Connection) -> Result<Vec<MarketRow>, Error> {
     let fail = database::failed("ask for the markets");
-    let mut statement = connection.prepare(include_str!("sql/markets.sql")).map_err(&fail)?;
+    let sql = "SELECT ticker, series, epoch_ns(first_ts), epoch_ns(last_ts), frames, snapshots,
+                      deltas, trades, tickers, live_s, holes, unknown_to_exchange
+               FROM markets ORDER BY ticker";
+    let mut statement = connection.prepare(sql).map_err(&fail)?;
     let rows = statement.query_map([], |row| {
         Ok(MarketRow {
             ticker: row.get(0)?,
             series: row.get(1)?,
-            first: Nanos(row.get(2)?),
-            last: Nanos(row.get(3)?),
+            first_ts: row.get::<_, Option<i64>>(2)?.map(Nanos),
+            last_ts: row.get::<_, Option<i64>>(3)?.map(Nanos),
             frames: row.get(4)?,
             snapshots: row.get(5)?,
             deltas: row.get(6)?,
@@ -50,7 +53,7 @@ pub(super) fn markets(connection: &Connection) -> Result<Vec<MarketRow>, Error> 
             tickers: row.get(8)?,
             live_s: row.get(9)?,
             holes: row.get(10)?,
-            unknown: row.get(11)?,
+            unknown_to_exchange: row.get(11)?,
         })
     });
     rows.and_then(Iterator::collect).map_err(fail)

@@ -6,11 +6,13 @@
 //! one, and `PIVOT` without a list of its columns. That is run within `FROM (...)`, where the
 //! grammar allows only queries, and holds no semicolon, so that nothing comes after it.
 
+use std::collections::BTreeSet;
+
 use duckdb::Connection;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Error, database, near::near};
+use super::{Error, Table, database, holes::Of, near::near};
 
 /// Table functions that only read. Those of the database itself, and those that read files of the
 /// user's own.
@@ -90,6 +92,9 @@ const READING: &[&str] = &[
     "vwap_bars",
 ];
 
+/// Those of the archive, whose first argument is a market.
+const MACROS: [&str; 3] = ["book_at", "spread_bars", "vwap_bars"];
+
 /// Parts of the names of table functions that change something, hide what they run, or are no
 /// business of a query. A name that is in neither list is none of DuckDB's.
 const OTHERS: &[&str] = &[
@@ -148,6 +153,16 @@ pub(super) struct Reading {
     pub(super) sql: String,
     /// As something to select from; none of an `EXPLAIN`.
     pub(super) table: Option<String>,
+    pub(super) named: Named,
+}
+
+/// What a query names, in lower case but for the tickers.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Named {
+    /// Tables, views and table functions.
+    pub(super) tables: BTreeSet<String>,
+    /// Markets that a macro is asked about.
+    pub(super) tickers: BTreeSet<String>,
 }
 
 /// What DuckDB makes of a text.
@@ -170,18 +185,27 @@ struct Tree {
 pub(super) fn reading(connection: &Connection, text: &str) -> Result<Reading, Error> {
     let tree = tree(connection, text)?;
     if !tree.error {
-        check(&tree)?;
+        let named = check(&tree)?;
         let table = format!("query({})", database::quoted(text));
-        return Ok(Reading { sql: text.to_owned(), table: Some(table) });
+        return Ok(Reading { sql: text.to_owned(), table: Some(table), named });
     }
     if tree.error_type.as_deref() != Some("not implemented") {
         return Err(Error::Syntax(explained(&tree, text)));
     }
     if let Some((how, rest)) = explain(text) {
         let inner = reading(connection, rest)?;
-        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None });
+        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None, ..inner });
     }
     pivot(text).ok_or_else(|| refused(text))
+}
+
+/// What the rows of a table or table function are made of, where they tell of messages.
+pub(super) fn of(name: &str) -> Option<Of> {
+    match name {
+        "book_at" | "spread_bars" => Some(Of::Book),
+        "vwap_bars" => Some(Of::Trades),
+        name => Table::ALL.iter().find(|table| table.as_str() == name)?.of(),
+    }
 }
 
 fn tree(connection: &Connection, text: &str) -> Result<Tree, Error> {
@@ -192,27 +216,53 @@ fn tree(connection: &Connection, text: &str) -> Result<Tree, Error> {
 }
 
 /// One query, and only table functions that read.
-fn check(tree: &Tree) -> Result<(), Error> {
+fn check(tree: &Tree) -> Result<Named, Error> {
+    let mut named = Named::default();
     match tree.statements.as_slice() {
-        [statement] => functions(statement),
-        [] => Err(Error::Refused("an empty query".into())),
-        several => Err(Error::Refused(format!("a text of {} queries", several.len()))),
+        [statement] => walk(statement, &mut named)?,
+        [] => return Err(Error::Refused("an empty query".into())),
+        several => return Err(Error::Refused(format!("a text of {} queries", several.len()))),
+    }
+    Ok(named)
+}
+
+fn walk(node: &Value, named: &mut Named) -> Result<(), Error> {
+    match node {
+        Value::Object(members) => {
+            let text = |name| members.get(name).and_then(Value::as_str).unwrap_or_default();
+            match (text("type"), members.get("function")) {
+                ("BASE_TABLE", _) => {
+                    named.tables.insert(text("table_name").to_ascii_lowercase());
+                }
+                ("TABLE_FUNCTION", Some(call)) => {
+                    let name = call.get("function_name").and_then(Value::as_str);
+                    let name = name.unwrap_or_default();
+                    function(name)?;
+                    let name = name.to_ascii_lowercase();
+                    if MACROS.contains(&name.as_str()) {
+                        named.tickers.extend(first_argument(call));
+                    }
+                    named.tables.insert(name);
+                }
+                _ => {}
+            }
+            members.values().try_for_each(|node| walk(node, named))
+        }
+        Value::Array(nodes) => nodes.iter().try_for_each(|node| walk(node, named)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
 }
 
-fn functions(node: &Value) -> Result<(), Error> {
-    match node {
-        Value::Object(members) => {
-            let is_table = members.get("type").is_some_and(|kind| kind == "TABLE_FUNCTION");
-            let name = members.get("function").and_then(|function| function.get("function_name"));
-            if let (true, Some(name)) = (is_table, name) {
-                function(name.as_str().unwrap_or_default())?;
-            }
-            members.values().try_for_each(functions)
-        }
-        Value::Array(nodes) => nodes.iter().try_for_each(functions),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
-    }
+/// The first argument of a macro of ours, where it is a text.
+fn first_argument(call: &Value) -> Option<String> {
+    let arguments = call.get("children")?.as_array()?;
+    let is_first = |(place, argument): &(usize, &Value)| match argument.get("alias")?.as_str()? {
+        "" => Some(*place == 0),
+        name => Some(name.eq_ignore_ascii_case("wanted")),
+    };
+    let mut arguments = arguments.iter().enumerate();
+    let (_, first) = arguments.find(|argument| is_first(argument) == Some(true))?;
+    Some(first.pointer("/value/value")?.as_str()?.to_owned())
 }
 
 fn function(name: &str) -> Result<(), Error> {
@@ -263,7 +313,9 @@ fn pivot(text: &str) -> Option<Reading> {
         && !OTHERS.iter().any(|function| lower.contains(function))
         && !VERBS.iter().any(|verb| word(text).0.eq_ignore_ascii_case(verb));
     let table = format!("(\n{text}\n)");
-    fits.then(|| Reading { sql: format!("FROM {table}"), table: Some(table) })
+    let words = lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let named = || Named { tables: words.map(str::to_owned).collect(), ..Named::default() };
+    fits.then(|| Reading { sql: format!("FROM {table}"), table: Some(table), named: named() })
 }
 
 fn refused(text: &str) -> Error {

@@ -64,6 +64,8 @@ enum TableArg {
     Spans,
     /// Recording sessions
     Sessions,
+    /// What was odd in sessions
+    Oddities,
 }
 
 impl From<TableArg> for Table {
@@ -79,6 +81,7 @@ impl From<TableArg> for Table {
             TableArg::Coverage => Self::Coverage,
             TableArg::Spans => Self::Spans,
             TableArg::Sessions => Self::Sessions,
+            TableArg::Oddities => Self::Oddities,
         }
     }
 }

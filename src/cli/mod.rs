@@ -12,6 +12,8 @@ mod interrupt;
 #[cfg(feature = "duckdb")]
 mod json;
 #[cfg(feature = "duckdb")]
+mod table;
+#[cfg(feature = "duckdb")]
 mod output;
 #[cfg(feature = "duckdb")]
 mod analyze;

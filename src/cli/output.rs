@@ -5,7 +5,6 @@ use std::{
     process::ExitCode,
 };
 
-use comfy_table::{CellAlignment, Table, presets};
 use kalshi_orderbook::analysis::{
     Hole,
     arrow::{
@@ -17,7 +16,7 @@ use kalshi_orderbook::analysis::{
 use serde::Serialize;
 
 pub(crate) use super::common::warn;
-use super::{Common, common::Format, failure::Failure, json, stdout::Stdout};
+use super::{Common, common::Format, failure::Failure, json, stdout::Stdout, table};
 
 /// The most warnings of one kind that are printed.
 const WARNINGS: usize = 5;
@@ -79,15 +78,14 @@ pub(crate) fn rows<R: Serialize + Default>(common: &Common, rows: &[R]) -> Resul
         Format::Table => {
             let text = csv(rows)?;
             let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(&*text);
-            let lines: Vec<Vec<String>> = reader
+            let mut lines: Vec<Vec<String>> = reader
                 .records()
                 .map(|record| Ok(record?.iter().map(str::to_owned).collect()))
                 .collect::<Result<_, csv::Error>>()?;
-            let mut lines = lines.into_iter();
-            match lines.next() {
-                None => writeln!(out, "(no rows)")?,
-                Some(header) => writeln!(out, "{}", table(header, lines))?,
-            }
+            let header = if lines.is_empty() { Vec::new() } else { lines.remove(0) };
+            let hidden = hidden(lines.len());
+            drop(lines.drain(lines.len().min(table::ENDS)..).take(hidden));
+            table(&mut out, header, lines, hidden)?;
         }
     }
     Ok(out.flush()?)
@@ -101,46 +99,29 @@ fn csv<R: Serialize>(rows: &[R]) -> Result<Vec<u8>, Failure> {
     Ok(writer.into_inner().map_err(|error| error.into_error())?)
 }
 
-/// A table without frames: columns two blanks apart, numbers to the right.
-pub(crate) fn table(header: Vec<String>, rows: impl Iterator<Item = Vec<String>>) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    let mut rows: Vec<_> = rows.collect();
-    for column in 0..header.len() {
-        shorten(rows.iter_mut().filter_map(|row| row.get_mut(column)).collect());
-    }
-    let numeric = |text: &String| text.is_empty() || text.parse::<f64>().is_ok();
-    let right: Vec<bool> = (0..header.len())
-        .map(|column| rows.iter().filter_map(|row| row.get(column)).all(numeric))
-        .collect();
-    table.set_header(header);
-    table.add_rows(rows);
-    for (column, right) in table.column_iter_mut().zip(right) {
-        column.set_padding((0, 2));
-        if right {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
+/// Prints a table; on a terminal, as much of it as can be read there.
+fn table(
+    out: &mut impl Write,
+    header: Vec<String>,
+    rows: Vec<Vec<String>>,
+    hidden: usize,
+) -> io::Result<()> {
+    let text = match terminal_width() {
+        _ if rows.is_empty() => "(no rows)".to_owned(),
+        Some(width) => table::fit(header, rows, hidden, width),
+        None => table::whole(header, rows),
+    };
+    writeln!(out, "{text}")
 }
 
-/// Fractions with more digits than anyone reads lose them, and the column then lines up.
-fn shorten(column: Vec<&mut String>) {
-    const DIGITS: usize = 6;
-    let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
-    let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
-    let fractions = |text: &String| text.is_empty() || text.contains(['.', 'e']) && number(text);
-    let long = |text: &String| fraction(text).is_some_and(|digits| digits > DIGITS);
-    let all = column.iter().all(|text| fractions(text));
-    if !all || !column.iter().any(|text| long(text)) {
-        return;
-    }
-    for text in column {
-        if let Ok(value) = text.parse::<f64>() {
-            let small = value != 0.0 && value.abs() < 1e-4;
-            *text = if small { format!("{value:.3e}") } else { format!("{value:.DIGITS$}") };
-        }
-    }
+/// The width of the terminal that is printed to, if any.
+fn terminal_width() -> Option<usize> {
+    comfy_table::Table::new().width().map(usize::from)
+}
+
+/// How many of so many rows are left out in the middle.
+fn hidden(count: usize) -> usize {
+    if terminal_width().is_some() { count.saturating_sub(2 * table::ENDS) } else { 0 }
 }
 
 /// Prints the result of a query.
@@ -152,10 +133,11 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         .unwrap_or_default();
     match common.answer_format() {
         Format::Json => writeln!(out, "[{}]", json::objects(batches)?.join(",\n"))?,
-        Format::Table => match texts(batches)? {
-            lines if lines.is_empty() => writeln!(out, "(no rows)")?,
-            lines => writeln!(out, "{}", table(header, lines.into_iter()))?,
-        },
+        Format::Table => {
+            let count = batches.iter().map(RecordBatch::num_rows).sum();
+            let hidden = hidden(count);
+            table(&mut out, header, texts(&without(batches, hidden))?, hidden)?;
+        }
         Format::Csv => {
             let mut writer = csv::Writer::from_writer(&mut out);
             if !header.is_empty() {
@@ -168,6 +150,21 @@ pub(crate) fn batches(common: &Common, batches: &[RecordBatch]) -> Result<(), Fa
         }
     }
     Ok(out.flush()?)
+}
+
+/// The rows without so many in the middle, after the first of them that are shown.
+fn without(batches: &[RecordBatch], hidden: usize) -> Vec<RecordBatch> {
+    let (mut start, mut kept) = (0, Vec::new());
+    for batch in batches {
+        let end = start + batch.num_rows();
+        for (from, to) in [(start, end.min(table::ENDS)), (start.max(table::ENDS + hidden), end)] {
+            if from < to {
+                kept.push(batch.slice(from - start, to - from));
+            }
+        }
+        start = end;
+    }
+    kept
 }
 
 /// The cells of each row.

@@ -182,7 +182,7 @@ impl Run {
         };
         let at = stream.steps[steps - 1].ns;
         let near =
-            |gap: &GapRow| (gap.from.unwrap().0..gap.found_at.unwrap().0 + NEAR_NS).contains(&at);
+            |gap: &GapRow| (gap.ts_from.unwrap().0..gap.ts_found.unwrap().0 + NEAR_NS).contains(&at);
         if !self.gaps.iter().any(near) {
             count.away += 1;
             if !count.away.is_multiple_of(STRIDE) {
@@ -228,10 +228,10 @@ impl Run {
         let in_hole = |gap: &&GapRow| {
             let concerns =
                 gap.tickers.as_ref().is_some_and(|all| all.split(' ').any(|t| t == ticker));
-            let mended = snapshots(gap.found_at.unwrap().0).unwrap_or(i64::MAX);
+            let mended = snapshots(gap.ts_found.unwrap().0).unwrap_or(i64::MAX);
             concerns
                 && gap.conn == i64::try_from(stream.conn).unwrap()
-                && (gap.from.unwrap().0..=mended).contains(&at)
+                && (gap.ts_from.unwrap().0..=mended).contains(&at)
         };
         !begun || self.gaps.iter().any(|gap| in_hole(&gap))
     }

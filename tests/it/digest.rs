@@ -97,8 +97,8 @@ fn a_missing_number_makes_every_book_of_the_subscription_stale_until_its_next_sn
     let gap = &gaps[0];
     assert_eq!((gap.expected, gap.got, gap.markets), (Some(5), Some(7), 2));
     assert!(gap.declared && gap.found);
-    assert_eq!(gap.repaired_at.map(|t| t.0), Some(at(10)));
-    assert_eq!((gap.from.unwrap().0, gap.found_at.unwrap().0), (at(5), at(6)));
+    assert_eq!(gap.ts_repaired.map(|t| t.0), Some(at(10)));
+    assert_eq!((gap.ts_from.unwrap().0, gap.ts_found.unwrap().0), (at(5), at(6)));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn the_time_between_two_connections_is_a_hole() {
     assert_eq!(book_at(&analyzer, A, 10).0, "yes 0.4700x3.00 0.4600x5.00 0.1000x1.00 no ");
     let gaps = analyzer.gaps().unwrap();
     assert_eq!(
-        (gaps[0].kind.as_str(), gaps[0].repaired_at.map(|t| t.0)),
+        (gaps[0].kind.as_str(), gaps[0].ts_repaired.map(|t| t.0)),
         ("disconnected", Some(at(9)))
     );
     assert_eq!(analyzer.report().oddities()["delta without a snapshot"].count, 1);
@@ -227,7 +227,7 @@ fn a_market_that_the_exchange_does_not_know_has_no_book() {
     let error = analyzer.reconstruct_book(B).unwrap_err();
     assert_eq!(error.to_string(), format!("no order book of market `{B}` is recorded"));
     let markets = analyzer.markets().unwrap();
-    assert_eq!(markets.iter().map(|m| m.unknown).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(markets.iter().map(|m| m.unknown_to_exchange).collect::<Vec<_>>(), [false, true]);
 }
 
 #[test]

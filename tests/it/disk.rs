@@ -97,15 +97,20 @@ async fn recorders_in_one_folder_do_not_disturb_each_other() {
     for recorder in &living {
         terminate(recorder);
     }
+    let mut left_some = false;
     for recorder in living {
         let output = recorder.wait_with_output().unwrap();
         let error = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{error}");
         assert!(!error.contains("WARN"), "{error}");
+        left_some |= error.contains("left for the next recorder");
     }
     let proof = proof(folder.path());
     assert!(!proof.is_damaged() && proof.holes.is_empty(), "{proof:?}");
-    assert_eq!(Leftovers::of(folder.path()).unwrap(), Leftovers::default());
+    let leftovers = Leftovers::of(folder.path()).unwrap();
+    assert!(leftovers.partial_copies.is_empty(), "{leftovers:?}");
+    // On a busy machine a stop does not wait for all of them, and says so.
+    assert!(leftovers.sealed.is_empty() || left_some, "{leftovers:?}");
     let open = proof.segments.iter().filter(|s| s.state == SegmentState::Open).count();
     assert!((1..=6).contains(&open), "only those of the killed one: {open}");
 }

@@ -2,8 +2,11 @@
 
 -- An instant, also given as whole ns since 1970, in ns. What fits an INTEGER is of other units.
 CREATE OR REPLACE MACRO lake.instant_ns(instant) AS
-CASE WHEN typeof(instant) IN ('BIGINT', 'HUGEINT') THEN instant::BIGINT
-     ELSE epoch_ns(instant::TIMESTAMP_NS) END;
+CASE WHEN instant IS NULL THEN NULL
+     WHEN typeof(instant) IN ('BIGINT', 'HUGEINT') THEN instant::BIGINT
+     ELSE coalesce(epoch_ns(try_cast(instant::VARCHAR AS TIMESTAMP_NS)),
+                   error('`' || instant::VARCHAR || '` is no time: give one as 2026-05-11 05:34:00, '
+                         || 'or in whole nanoseconds since 1970')) END;
 
 -- The length of bars, in ns.
 CREATE OR REPLACE MACRO lake.length_ns(every) AS

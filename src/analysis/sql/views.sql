@@ -53,6 +53,7 @@ SELECT make_timestamp_ns(at_ns + recv_off_ns) AS ts_recv, NULL::TIMESTAMP_NS AS 
 FROM lake.lifecycle JOIN lake.stream USING (stream);
 
 -- One row is a market: what is recorded of it, and its newest metadata as the exchange gave it.
+-- Seconds live count a time that two recorders share once; a hole is a time between two live ones.
 CREATE OR REPLACE VIEW markets AS
 WITH seen AS (
     SELECT ticker, min(first_ns) AS first_ns, max(last_ns) AS last_ns,
@@ -60,15 +61,24 @@ WITH seen AS (
            sum(trades)::BIGINT AS trades, sum(tickers)::BIGINT AS tickers,
            bool_and(unknown) AS unknown
     FROM lake.presence GROUP BY ticker
+), live AS (
+    SELECT ticker, sum(to_ns - from_ns)::DOUBLE / 1e9 AS live_s,
+           count(*) FILTER (from_ns > before_ns) AS holes
+    FROM (SELECT ticker, from_ns, to_ns,
+                 lag(to_ns) OVER (PARTITION BY ticker ORDER BY from_ns) AS before_ns
+          FROM lake.all_live)
+    GROUP BY ticker
 ), newest AS (
     SELECT ticker, arg_max(json, at_ns) AS metadata FROM lake.metadata GROUP BY ticker
 )
 SELECT ticker, split_part(ticker, '-', 1) AS series,
        make_timestamp_ns(seen.first_ns) AS first_ts, make_timestamp_ns(seen.last_ns) AS last_ts,
+       coalesce(snapshots + deltas + trades + tickers, 0) AS frames,
        coalesce(seen.snapshots, 0) AS snapshots, coalesce(seen.deltas, 0) AS deltas,
        coalesce(seen.trades, 0) AS trades, coalesce(seen.tickers, 0) AS tickers,
+       coalesce(live.live_s, 0) AS live_s, coalesce(live.holes, 0) AS holes,
        coalesce(seen.unknown, false) AS unknown_to_exchange, newest.metadata
-FROM seen FULL JOIN newest USING (ticker);
+FROM seen LEFT JOIN live USING (ticker) FULL JOIN newest USING (ticker);
 
 -- One row is a recording session, or a file of another recorder (then `own` is false).
 CREATE OR REPLACE VIEW sessions AS
@@ -99,7 +109,7 @@ SELECT h.kind, h.session, h.conn, h.sid, h.channel, h.expected, h.got,
        CASE WHEN h.repaired_ns > 0 THEN make_timestamp_ns(h.repaired_ns) END AS ts_repaired,
        h.declared, h.found, h.cause, coalesce(u.markets, 0) AS markets, u.tickers
 FROM lake.hole h LEFT JOIN unsure u USING (hole)
-ORDER BY h.from_ns, h.hole;
+ORDER BY h.from_ns, h.session, h.conn, h.sid, h.expected;
 
 -- One row is a time in which the book of a market, rebuilt from one stream, is known to be right.
 CREATE OR REPLACE VIEW spans AS

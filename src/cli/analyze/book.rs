@@ -14,7 +14,7 @@ use kalshi_orderbook::{
 use serde::Serialize;
 
 use super::{Common, Failure, output};
-use crate::cli::{common::Format, time};
+use crate::cli::{common::Format, table, time};
 
 /// Print the order books of markets at an instant
 #[derive(Debug, clap::Args)]
@@ -261,7 +261,7 @@ fn ladder(out: &mut impl Write, found: &MarketBook, depth: usize) -> Result<(), 
         vec![total, size, bid, ask, ask_size, ask_total, no]
     });
     writeln!(out, "{} at {}", found.ticker, Nanos(found.at_ns))?;
-    writeln!(out, "{}", output::table(header.map(str::to_owned).into(), rows))?;
+    writeln!(out, "{}", table::whole(header.map(str::to_owned).into(), rows.collect()))?;
     let or_none = |text: Option<String>| text.unwrap_or_else(|| "-".into());
     writeln!(
         out,

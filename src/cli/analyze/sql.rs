@@ -28,8 +28,9 @@ Examples:
 
 One query at a time, and it only reads: also files of your own, with read_csv, read_parquet and
 their like. COPY, CREATE, INSERT, ATTACH, SET and all else that changes something is refused.
-Prices are dollars, sizes contracts, times UTC. SQL does not say which holes an answer crosses: the
-views `gaps` and `coverage` do. Ctrl-C stops it at once, with exit code 130.")]
+Prices are dollars, sizes contracts, times UTC. Where messages are missing in what the query reads, a
+warning counts the holes, and with --strict the exit code is 3; which of them the answer crosses, the
+views `gaps` and `coverage` say. Ctrl-C stops it at once, with exit code 130.")]
 pub(crate) struct Args {
     /// The query; `-` reads it from standard input
     query: String,
@@ -66,5 +67,13 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
             out.flush()?;
         }
     }
-    Ok(ExitCode::SUCCESS)
+    let places = analyzer.places_missing(&query)?;
+    if places > 0 {
+        let text = format!(
+            "there are {places} holes in what the query reads; whether its answer crosses them, \
+             `FROM gaps` and `FROM coverage` tell"
+        );
+        output::warn(common, &text);
+    }
+    Ok(ExitCode::from(if places > 0 && common.strict { 3 } else { 0 }))
 }
