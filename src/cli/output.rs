@@ -82,6 +82,9 @@ pub(crate) fn rows<R: Serialize + Default>(common: &Common, rows: &[R]) -> Resul
                 .records()
                 .map(|record| Ok(record?.iter().map(str::to_owned).collect()))
                 .collect::<Result<_, csv::Error>>()?;
+            if terminal_width().is_some() {
+                without_empty(&mut lines);
+            }
             let header = if lines.is_empty() { Vec::new() } else { lines.remove(0) };
             let hidden = hidden(lines.len());
             drop(lines.drain(lines.len().min(table::ENDS)..).take(hidden));
@@ -97,6 +100,17 @@ fn csv<R: Serialize>(rows: &[R]) -> Result<Vec<u8>, Failure> {
         writer.serialize(row)?;
     }
     Ok(writer.into_inner().map_err(|error| error.into_error())?)
+}
+
+/// Takes columns away that have a name, and no value in any row.
+fn without_empty(lines: &mut [Vec<String>]) {
+    let is_empty =
+        |column| lines.iter().skip(1).all(|line| line.get(column).is_none_or(String::is_empty));
+    let empty: Vec<bool> = (0..lines.first().map_or(0, Vec::len)).map(is_empty).collect();
+    for line in lines {
+        let mut empty = empty.iter();
+        line.retain(|_| empty.next() != Some(&true));
+    }
 }
 
 /// Prints a table; on a terminal, as much of it as can be read there.

@@ -26,9 +26,8 @@ pub(crate) fn fit(
     width: usize,
 ) -> String {
     let shown = rows.len();
-    let mut numbers: Vec<String> = (0..shown)
-        .map(|row| (row + 1 + if row < ENDS { 0 } else { hidden }).to_string())
-        .collect();
+    let mut numbers: Vec<String> =
+        (0..shown).map(|row| (row + 1 + if row < ENDS { 0 } else { hidden }).to_string()).collect();
     if hidden > 0 {
         rows.insert(ENDS, vec![MORE.to_owned(); header.len()]);
         numbers.insert(ENDS, MORE.to_owned());

@@ -181,8 +181,9 @@ impl Run {
             return Ok(());
         };
         let at = stream.steps[steps - 1].ns;
-        let near =
-            |gap: &GapRow| (gap.ts_from.unwrap().0..gap.ts_found.unwrap().0 + NEAR_NS).contains(&at);
+        let near = |gap: &GapRow| {
+            (gap.ts_from.unwrap().0..gap.ts_found.unwrap().0 + NEAR_NS).contains(&at)
+        };
         if !self.gaps.iter().any(near) {
             count.away += 1;
             if !count.away.is_multiple_of(STRIDE) {

@@ -39,7 +39,8 @@ fn recordings_with_missing_hours_are_stale_there() {
     assert_eq!(missing.len(), 15);
     for gap in missing.iter().filter(|gap| gap.ts_found > gap.ts_from) {
         let ticker = gap.tickers.as_deref().unwrap();
-        let inside = gap.ts_from.unwrap().0 + (gap.ts_found.unwrap().0 - gap.ts_from.unwrap().0) / 2;
+        let inside =
+            gap.ts_from.unwrap().0 + (gap.ts_found.unwrap().0 - gap.ts_from.unwrap().0) / 2;
         let found = analyzer.reconstruct_book_at(ticker, inside).unwrap();
         assert_eq!(found.status.as_str(), "stale", "{gap:?}");
     }
