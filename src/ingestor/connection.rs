@@ -2,14 +2,17 @@
 
 use std::{
     future::poll_fn,
+    io,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use futures_util::{SinkExt, StreamExt};
+use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
 use tokio_tungstenite::{
-    Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config,
+    MaybeTlsStream, WebSocketStream, client_async_with_config,
     tungstenite::{
         self, Message,
         client::IntoClientRequest,
@@ -18,7 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{arrival::Arrival, clock, config::WsUrl};
+use super::{answer::Answer, arrival::Arrival, clock, config::WsUrl};
 use crate::protocol::Credentials;
 
 /// The exchange's own limit on a message.
@@ -28,7 +31,7 @@ const REASON_CHARS_MAX: usize = 300;
 
 /// An open, accepted connection.
 pub(super) struct Connection {
-    socket: WebSocketStream<MaybeTlsStream<Arrival<TcpStream>>>,
+    socket: WebSocketStream<Answer<MaybeTlsStream<Arrival<TcpStream>>>>,
     /// Whether every message that was read has been looked at.
     drained: bool,
 }
@@ -60,10 +63,9 @@ impl Connection {
         let config = WebSocketConfig::default()
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
-        let tls = tls().map_err(|e| later(chain(&e)))?;
         let connecting = async {
-            let socket = connect(request.uri()).await?;
-            client_async_tls_with_config(request, socket, Some(config), Some(tls)).await
+            let socket = Answer::of(connect(request.uri()).await?);
+            client_async_with_config(request, socket, Some(config)).await
         };
         match timeout(limit, connecting).await {
             Ok(Ok((socket, _))) => Ok(Self { socket, drained: false }),
@@ -88,7 +90,7 @@ impl Connection {
 
     /// When the bytes that end the last message arrived, or later bytes in the same read.
     pub(super) fn arrived(&self) -> Instant {
-        self.socket.get_ref().get_ref().last()
+        self.socket.get_ref().get_ref().get_ref().last()
     }
 
     /// The time of what happens now: that of the last arrival while messages of it wait to be looked
@@ -108,7 +110,7 @@ impl Connection {
     ) -> Result<(), tungstenite::Error> {
         match timeout(limit, self.socket.send(message)).await {
             Ok(sent) => sent,
-            Err(_) => Err(tungstenite::Error::Io(std::io::ErrorKind::TimedOut.into())),
+            Err(_) => Err(tungstenite::Error::Io(io::ErrorKind::TimedOut.into())),
         }
     }
 
@@ -122,26 +124,31 @@ impl Connection {
     }
 }
 
-async fn connect(uri: &Uri) -> std::io::Result<Arrival<TcpStream>> {
-    let port = match uri.scheme_str() {
-        Some("wss") => 443,
-        _ => 80,
-    };
-    // A host of IPv6 is in brackets, as it is wanted here.
-    let address = format!("{}:{}", uri.host().unwrap_or_default(), uri.port_u16().unwrap_or(port));
-    let socket = TcpStream::connect(address).await?;
+async fn connect(uri: &Uri) -> io::Result<MaybeTlsStream<Arrival<TcpStream>>> {
+    let is_tls = uri.scheme_str() == Some("wss");
+    let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
+    // A host of IPv6 is in brackets, as it is wanted for an address and not for a name.
+    let host = uri.host().unwrap_or_default();
+    let socket = TcpStream::connect(format!("{host}:{port}")).await?;
     socket.set_nodelay(true)?;
-    Ok(Arrival::new(socket, Instant::now()))
+    let socket = Arrival::new(socket, Instant::now());
+    if !is_tls {
+        return Ok(MaybeTlsStream::Plain(socket));
+    }
+    let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+    let tls = TlsConnector::from(Arc::new(tls().map_err(io::Error::other)?));
+    Ok(MaybeTlsStream::Rustls(tls.connect(name, socket).await?))
 }
 
-fn tls() -> Result<Connector, rustls::Error> {
+fn tls() -> Result<ClientConfig, rustls::Error> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    Ok(Connector::Rustls(Arc::new(config)))
+    Ok(config)
 }
 
 fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
@@ -203,7 +210,7 @@ mod tests {
             socket
         };
         let client = async {
-            let socket = MaybeTlsStream::Plain(connect(&uri).await.unwrap());
+            let socket = Answer::of(connect(&uri).await.unwrap());
             client_async(uri.clone(), socket).await.unwrap().0
         };
         let (_server, socket) = tokio::join!(server, client);

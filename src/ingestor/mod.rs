@@ -8,6 +8,7 @@
 //! Stopping goes one way only: cancel, each worker takes what its socket still holds and drops its
 //! end of the queue, the logger drains, seals the segment, and is joined.
 
+mod answer;
 mod arrival;
 mod backoff;
 mod books;

@@ -2,7 +2,7 @@
 
 use kalshi_orderbook::{
     analysis::{
-        Analyzer, Error, Existing, Nanos, Range, Table,
+        Analyzer, Error, Existing, Nanos, Range, Selection, Table,
         arrow::{array::RecordBatch, util::pretty::pretty_format_batches},
     },
     protocol::Side,
@@ -309,7 +309,7 @@ fn a_whole_export_lies_by_table_day_and_series() {
     let exported = analyzer.export_all(&Table::ALL, &out, Existing::Keep).unwrap();
     assert_eq!(
         exported.iter().map(|part| part.rows).collect::<Vec<_>>(),
-        [9, 4, 0, 3, 0, 2, 1, 1, 2, 1]
+        [9, 4, 0, 3, 0, 2, 1, 1, 2, 1, 2]
     );
     assert!(out.join("ticker_data/date=2026-05-11/series=KXA").is_dir());
     let read =
@@ -321,6 +321,14 @@ fn a_whole_export_lies_by_table_day_and_series() {
     assert!(analyzer.export_all(&Table::ALL, &out, Existing::Keep).is_err());
     analyzer.export_all(&[Table::Bbo], &out, Existing::Overwrite).unwrap();
     assert!(out.join("ticker_data").exists());
+    // An oddity has no time of its own, but its session has.
+    for (from, rows) in [(0, 2), (i64::MAX - 1, 0)] {
+        let range = Range { from_ns: Some(from), to_ns: None };
+        let selection = Selection { markets: Some(A.into()), range };
+        let file = tape.path().join(format!("{rows}.csv"));
+        let exported = analyzer.export(selection, Table::Oddities, file, Existing::Keep).unwrap();
+        assert_eq!(exported.rows, rows);
+    }
 }
 
 #[test]

@@ -364,7 +364,7 @@ fn a_gap_without_a_time_has_none() {
         .line(frame(3, "delta", r#""price":47,"delta":1,"side":"yes""#))
         .file("a.jsonl");
     let output = kalshi(&tape, &["analyze", "gaps"]);
-    assert!(out(&output).contains(",2,3,,,,false,true,"), "{} {}", out(&output), err(&output));
+    assert!(out(&output).contains(",2,3,1,,,,false,true,"), "{} {}", out(&output), err(&output));
     let output = kalshi(&tape, &["analyze", "sql", "SELECT ts_from, ts_found FROM gaps"]);
     assert_eq!(out(&output), "ts_from,ts_found\n,\n");
 }

@@ -96,6 +96,74 @@ fn every_query_of_the_page_gives_rows() {
     }
 }
 
+/// A list is its view, but for what a line has no room for.
+#[test]
+fn lists_have_the_columns_of_their_views() {
+    let tape = tape();
+    let first = |output: &Output| out(output).lines().next().unwrap_or_default().to_owned();
+    for (list, view) in [
+        ("markets", "SELECT * EXCLUDE metadata FROM markets"),
+        ("coverage", "FROM coverage"),
+        ("gaps", "SELECT * REPLACE (array_to_string(tickers, ' ') AS tickers) FROM gaps"),
+    ] {
+        let [list, view] = [&["analyze", list][..], &["analyze", "sql", view]]
+            .map(|arguments| kalshi(&tape, arguments));
+        assert_eq!(first(&list), first(&view));
+        let [list, view] = [list, view].map(|output| out(&output).lines().count());
+        assert_eq!(list, view);
+    }
+}
+
+#[test]
+fn a_query_tells_of_holes_in_what_it_reads() {
+    let tape = tape();
+    let holes = load(&tape).gaps().unwrap().len();
+    assert!(holes > 0);
+    let told = format!("there are {holes} holes in what the query reads");
+    for (query, tells) in [
+        ("SELECT count(*) FROM bbo", true),
+        ("WITH x AS (FROM Book_Events) FROM x", true),
+        ("EXPLAIN FROM bbo", true),
+        ("PIVOT bbo ON ticker USING count(*)", true),
+        (&format!("FROM spread_bars('{A}', null, null, null)"), true),
+        ("FROM bbo ASOF JOIN spans ON bbo.ts >= spans.ts_from", false),
+        ("FROM gaps", false),
+        ("SELECT 'bbo'", false),
+        ("FROM trades", false),
+    ] {
+        let output = kalshi(&tape, &["analyze", "sql", query]);
+        assert_eq!(err(&output).contains(&told), tells, "{query}: {}", err(&output));
+        let strict = kalshi(&tape, &["analyze", "sql", query, "--strict"]);
+        assert_eq!(strict.status.code(), Some(if tells { 3 } else { 0 }), "{query}");
+    }
+}
+
+#[test]
+fn a_macro_knows_its_markets_and_times() {
+    let tape = tape();
+    let lower = A.to_lowercase();
+    let is_refused = |query: &str, reason: &str| {
+        let output = kalshi(&tape, &["analyze", "sql", query]);
+        assert_eq!(output.status.code(), Some(1), "{query}");
+        assert!(err(&output).contains(reason), "{query}: {}", err(&output));
+    };
+    let unknown = format!("nothing of market `{lower}` is recorded");
+    is_refused(&format!("FROM book_at('{lower}', now())"), &unknown);
+    is_refused(&format!("FROM vwap_bars(every := null, wanted := '{lower}')"), &unknown);
+    is_refused(
+        &format!("FROM book_at('{lower}', now())"),
+        &format!("similar names are recorded: {A}"),
+    );
+    for time in ["'2026-13-01'", "5", "'yesterday'", "1.5"] {
+        let reason = format!("`{}` is no time", time.trim_matches('\''));
+        is_refused(&format!("FROM book_at('{A}', {time})"), &reason);
+        is_refused(&format!("FROM spread_bars('{A}', {time}, null, null)"), &reason);
+    }
+    let many = "FROM (SELECT DISTINCT ticker FROM bbo) m, book_at(m.ticker, '2026-05-11 05:34:10')";
+    let output = kalshi(&tape, &["analyze", "sql", many]);
+    assert!(output.status.success(), "{}", err(&output));
+}
+
 /// What the page says of the columns is what SQL says of them.
 #[test]
 fn the_page_has_the_columns_of_each_view() {
@@ -114,10 +182,11 @@ fn the_page_has_the_columns_of_each_view() {
     let tape = tape();
     let analyzer = load(&tape);
     for (name, arguments) in [
-        ("book_at", "'', now()"),
-        ("spread_bars", "'', NULL, NULL, NULL"),
-        ("vwap_bars", "'', NULL, NULL, NULL"),
+        ("book_at", ", now()"),
+        ("spread_bars", ", NULL, NULL, NULL"),
+        ("vwap_bars", ", NULL, NULL, NULL"),
     ] {
+        let arguments = format!("'{A}'{arguments}");
         let columns = listed.remove(name).unwrap();
         let sql = "SELECT column_name, column_type FROM";
         let found = ask(&analyzer, &format!("{sql} (DESCRIBE FROM {name}({arguments}))"));
