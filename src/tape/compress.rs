@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, TryLockError},
-    io::{self, BufReader, ErrorKind, Read, Seek},
+    io::{self, BufReader, ErrorKind, Read, Seek, Write},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -16,6 +16,8 @@ use super::{
 const LEVEL: i32 = 3;
 /// Where nothing else tells, a partial copy that was not written to for so long is a dead one's.
 const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+/// A copy leaves this much of the disk to what is being recorded, or a twentieth of a small one.
+const LEFT_FREE: u64 = 64 << 20;
 
 /// Compresses `X.sealed.jsonl` to `X.jsonl.zst` and removes it, after the copy was read back and
 /// its digest found equal to the seal's. Interrupted at any point, one whole file remains, and the
@@ -96,7 +98,9 @@ fn make_copy(
         fs::remove_file(partial)?;
     }
     let copy = File::create_new(partial)?;
-    let done = write_copy(source, copy)
+    let folder = partial.parent().unwrap_or(Path::new(""));
+    let done = Sparing::new(copy, folder)
+        .and_then(|copy| write_copy(source, copy))
         .and_then(|()| check_copy(partial, seal))
         .and_then(|()| fs::rename(partial, target));
     if done.is_err()
@@ -112,12 +116,42 @@ fn is_old(partial: &Path) -> bool {
     written.is_ok_and(|at| at.elapsed().is_ok_and(|age| age > DEAD_AFTER))
 }
 
-fn write_copy(mut source: &File, copy: File) -> io::Result<()> {
+fn write_copy(mut source: &File, copy: Sparing<'_>) -> io::Result<()> {
     source.rewind()?;
     let mut encoder = zstd::Encoder::new(copy, LEVEL)?;
     encoder.include_checksum(true)?;
     io::copy(&mut source, &mut encoder)?;
-    encoder.finish()?.sync_all()
+    encoder.finish()?.file.sync_all()
+}
+
+/// A file that is not written further where that would fill the disk: a segment that is not
+/// compressed costs room, a recorder without room its life.
+struct Sparing<'f> {
+    file: File,
+    folder: &'f Path,
+    left_free: u64,
+}
+
+impl<'f> Sparing<'f> {
+    fn new(file: File, folder: &'f Path) -> io::Result<Self> {
+        let left_free = LEFT_FREE.min(fs4::total_space(folder)? / 20);
+        Ok(Self { file, folder, left_free })
+    }
+}
+
+impl Write for Sparing<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let free = fs4::available_space(self.folder)?;
+        if free < self.left_free.saturating_add(bytes.len() as u64) {
+            let text = "too little room for a copy beside what is being recorded";
+            return Err(io::Error::new(ErrorKind::StorageFull, text));
+        }
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
 }
 
 fn check_copy(copy: &Path, seal: &Seal) -> io::Result<()> {

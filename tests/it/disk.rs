@@ -66,7 +66,12 @@ async fn fifty_rotations_hold_no_more_files_open_than_the_first() {
     assert_eq!(open_files(&logs), 0);
     let proof = proof(&logs);
     assert!(!proof.is_damaged() && proof.unended.is_empty(), "{proof:?}");
-    assert!(summary.files.iter().all(|file| file.to_string_lossy().ends_with(".jsonl.zst")));
+    let of = |ending| {
+        summary.files.iter().filter(|file| file.to_string_lossy().ends_with(ending)).count()
+    };
+    // On a busy machine the stop does not wait for all of them.
+    let (compressed, sealed) = (of(".jsonl.zst"), of(".sealed.jsonl"));
+    assert!(compressed > 0 && compressed + sealed == summary.files.len(), "{:?}", summary.files);
 }
 
 /// Two that live, one that is killed among them, and one that sweeps while the others are busy.
@@ -205,7 +210,7 @@ async fn a_segment_stays_as_it_is_where_the_disk_has_no_room_for_its_copy() {
     let (code, error) = record_to_end(command).await;
     assert_eq!(code, Some(0), "{error}");
     assert!(error.contains("segment not compressed"), "{error}");
-    assert!(error.contains("No space left on device"), "{error}");
+    assert!(error.contains("too little room for a copy"), "{error}");
     assert!(fs::read(&sealed).unwrap() == before);
     let sound = proof(disk.path());
     assert!(!sound.is_damaged(), "{sound:?}");
