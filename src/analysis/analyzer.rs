@@ -349,17 +349,25 @@ impl Analyzer {
         Ok(batches)
     }
 
-    /// In how many places messages are missing in what a query reads, which its answer may cross:
-    /// none where it reads nothing that tells of messages, or the holes, too.
+    /// The holes in what a query reads, oldest first, which its answer may cross: none where it reads
+    /// nothing that tells of messages, or what tells of holes, too.
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn places_missing(&self, sql: &str) -> Result<u64, Error> {
-        let named = self.reading(sql)?.named.tables;
-        if ["gaps", "coverage", "spans"].iter().any(|telling| named.contains(*telling)) {
-            return Ok(0);
+    pub fn holes_beneath(&self, sql: &str) -> Result<Vec<Hole>, Error> {
+        let named = self.reading(sql)?.named;
+        let mut holes = Vec::new();
+        if named.tells_of_holes() {
+            return Ok(holes);
         }
-        crossed::places(self.tables()?, named.iter().filter_map(|name| statement::of(name)))
+        for (of, ticker) in named.of() {
+            let tickers = ticker.map(|ticker| vec![ticker.to_owned()]);
+            let (all, is_one) = (Range::default(), ticker.is_some());
+            holes.extend(crossed::crossed(self.tables()?, of, tickers.as_deref(), all, is_one)?);
+        }
+        holes.sort_by(|a, b| (a.from, &a.ticker, a.to).cmp(&(b.from, &b.ticker, b.to)));
+        holes.dedup();
+        Ok(holes)
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
@@ -408,7 +416,8 @@ impl Analyzer {
     pub fn crossed(&self, selection: &Selection, table: Table) -> Result<Vec<Hole>, Error> {
         let named = selection.markets.as_ref().is_some_and(|markets| !is_glob(markets));
         let tickers = self.chosen(selection)?;
-        crossed::crossed(self.tables()?, table, tickers.as_deref(), selection.range, named)
+        let Some(of) = table.of() else { return Ok(Vec::new()) };
+        crossed::crossed(self.tables()?, of, tickers.as_deref(), selection.range, named)
     }
 
     /// The recorded markets that a ticker or a glob (`*`, `?`) stands for, by name.
@@ -447,9 +456,11 @@ impl Analyzer {
     fn reading(&self, sql: &str) -> Result<statement::Reading, Error> {
         let views = self.views()?;
         let reading = statement::reading(views, sql)?;
-        if !reading.named.tickers.is_empty() {
+        let asked: BTreeSet<_> =
+            reading.named.asked.iter().filter_map(|(_, of)| of.clone()).collect();
+        if !asked.is_empty() {
             let known: BTreeSet<_> = source::tickers(&self.lakes.borrow())?.into_iter().collect();
-            if let Some(ticker) = reading.named.tickers.difference(&known).next() {
+            if let Some(ticker) = asked.difference(&known).next() {
                 return Err(unknown(ticker, known.clone()));
             }
         }

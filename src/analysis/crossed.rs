@@ -1,11 +1,11 @@
-//! Which holes an export crosses: what the rules need to know, of many markets at once.
+//! Which holes an export or a query crosses: what the rules need to know, of many markets at once.
 
 use std::collections::BTreeMap;
 
 use duckdb::{Connection, Row};
 
 use super::{
-    Error, Hole, Range, Table,
+    Error, Hole, Range,
     database::{self, quoted},
     holes::{self, Carried, Known, Missing, Of},
 };
@@ -14,12 +14,11 @@ use super::{
 /// all that is recorded counts where a market is `named`, and so does what was never asked for of it.
 pub(super) fn crossed(
     connection: &Connection,
-    table: Table,
+    of: Of,
     tickers: Option<&[String]>,
     range: Range,
     named: bool,
 ) -> Result<Vec<Hole>, Error> {
-    let Some(of) = table.of() else { return Ok(Vec::new()) };
     let chosen = match tickers {
         None => "SELECT DISTINCT ticker FROM lake.presence".to_owned(),
         Some(tickers) => {
@@ -31,7 +30,7 @@ pub(super) fn crossed(
         Of::Book => books(connection, &chosen, range),
         Of::Trades | Of::Tickers | Of::Lifecycle => channels(connection, &chosen, range, of),
     };
-    let missing = missing.map_err(database::failed("ask for the holes that an export crosses"))?;
+    let missing = missing.map_err(database::failed("ask for the holes that are crossed"))?;
     let mut holes = Vec::new();
     for (ticker, mut missing) in missing {
         missing.retain(|missing| named || !missing.is_outside);
@@ -39,23 +38,6 @@ pub(super) fn crossed(
     }
     holes.sort_by(|a, b| (a.from, a.to, &a.ticker).cmp(&(b.from, b.to, &b.ticker)));
     Ok(holes)
-}
-
-/// In how many places messages of what these tables are made of are missing, whatever the markets.
-pub(super) fn places(
-    connection: &Connection,
-    tables: impl Iterator<Item = Of>,
-) -> Result<u64, Error> {
-    let channels: Vec<String> = tables.map(|of| quoted(of.channel())).collect();
-    if channels.is_empty() {
-        return Ok(0);
-    }
-    let channels = channels.join(", ");
-    let sql =
-        format!("SELECT count(*) FROM lake.hole WHERE coalesce(channel IN ({channels}), true)");
-    connection
-        .query_row(&sql, [], |row| row.get(0))
-        .map_err(database::failed("ask for the holes that a query may cross"))
 }
 
 /// What is missing of each market.

@@ -110,7 +110,12 @@ impl Table {
             }
             // Oddities are of sessions.
             Self::Markets | Self::Sessions | Self::Oddities => ["first_ts", "last_ts >="],
-            Self::Gaps => ["ts_from", "coalesce(ts_repaired, 'infinity'::TIMESTAMP_NS) >="],
+            // One that was never repaired lasts as long as its session.
+            Self::Gaps => [
+                "ts_from",
+                "coalesce(ts_repaired, (SELECT max(s.last_ts) FROM sessions s
+                                        WHERE s.session = gaps.session)) >=",
+            ],
             Self::Coverage => ["hour", "hour + INTERVAL 1 hour >"],
             Self::Spans => ["ts_from", "ts_to >"],
         }
@@ -214,7 +219,13 @@ pub(super) fn rows(table: Table, tickers: Option<&[String]>, range: Range) -> St
         let names: Vec<String> = tickers.iter().map(|ticker| quoted(ticker)).collect();
         let names = names.join(", ");
         conditions.push(match table {
-            Table::Gaps => format!("list_has_any(tickers, [{names}])"),
+            // One that makes no book unsure is of every market of its connection.
+            Table::Gaps => format!(
+                "(list_has_any(tickers, [{names}])
+                  OR markets = 0 AND (session, conn) IN (
+                      SELECT (session, conn) FROM lake.presence JOIN lake.stream USING (stream)
+                      WHERE ticker IN ({names})))"
+            ),
             Table::Sessions | Table::Oddities => format!(
                 "session IN (SELECT session FROM lake.presence JOIN lake.stream USING (stream)
                              WHERE ticker IN ({names}))"

@@ -5,14 +5,17 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
-/// Nanoseconds since the epoch, UTC; printed as RFC 3339.
+/// Nanoseconds since the epoch, UTC; printed as RFC 3339, and written with all nine decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Nanos(pub i64);
 
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Timestamp::from_nanosecond(i128::from(self.0)) {
-            Ok(time) => f.pad(&time.to_string()),
+            Ok(time) => match f.precision() {
+                Some(decimals) => write!(f, "{time:.decimals$}"),
+                None => f.pad(&time.to_string()),
+            },
             Err(_) => self.0.fmt(f),
         }
     }
@@ -20,7 +23,7 @@ impl fmt::Display for Nanos {
 
 impl Serialize for Nanos {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.collect_str(&format_args!("{self:.9}"))
     }
 }
 

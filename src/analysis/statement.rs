@@ -92,8 +92,9 @@ const READING: &[&str] = &[
     "vwap_bars",
 ];
 
-/// Those of the archive, whose first argument is a market.
-const MACROS: [&str; 3] = ["book_at", "spread_bars", "vwap_bars"];
+/// Those of the archive, whose first argument is a market, and what their rows are made of.
+const MACROS: [(&str, Of); 3] =
+    [("book_at", Of::Book), ("spread_bars", Of::Book), ("vwap_bars", Of::Trades)];
 
 /// Parts of the names of table functions that change something, hide what they run, or are no
 /// business of a query. A name that is in neither list is none of DuckDB's.
@@ -159,10 +160,10 @@ pub(super) struct Reading {
 /// What a query names, in lower case but for the tickers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Named {
-    /// Tables, views and table functions.
+    /// Tables and views whose rows it reads.
     pub(super) tables: BTreeSet<String>,
-    /// Markets that a macro is asked about.
-    pub(super) tickers: BTreeSet<String>,
+    /// Macros of the archive, and the market that each is asked about, where it is a text.
+    pub(super) asked: BTreeSet<(String, Option<String>)>,
 }
 
 /// What DuckDB makes of a text.
@@ -194,17 +195,26 @@ pub(super) fn reading(connection: &Connection, text: &str) -> Result<Reading, Er
     }
     if let Some((how, rest)) = explain(text) {
         let inner = reading(connection, rest)?;
-        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None, ..inner });
+        // A plan has none of the rows.
+        let named = Named { tables: BTreeSet::new(), ..inner.named };
+        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None, named });
     }
     pivot(text).ok_or_else(|| refused(text))
 }
 
-/// What the rows of a table or table function are made of, where they tell of messages.
-pub(super) fn of(name: &str) -> Option<Of> {
-    match name {
-        "book_at" | "spread_bars" => Some(Of::Book),
-        "vwap_bars" => Some(Of::Trades),
-        name => Table::ALL.iter().find(|table| table.as_str() == name)?.of(),
+impl Named {
+    /// What the query reads of messages, and of which market, where it is one.
+    pub(super) fn of(&self) -> impl Iterator<Item = (Of, Option<&str>)> {
+        let of_table = |name: &String| Table::ALL.iter().find(|table| table.as_str() == name)?.of();
+        let of_macro = |name: &str| Some(MACROS.iter().find(|(ours, _)| *ours == name)?.1);
+        let tables = self.tables.iter().filter_map(move |name| Some((of_table(name)?, None)));
+        let asked = self.asked.iter();
+        tables.chain(asked.filter_map(move |(name, of)| Some((of_macro(name)?, of.as_deref()))))
+    }
+
+    /// Whether the query reads what tells of holes.
+    pub(super) fn tells_of_holes(&self) -> bool {
+        ["gaps", "coverage", "spans"].iter().any(|telling| self.tables.contains(*telling))
     }
 }
 
@@ -231,6 +241,8 @@ fn walk(node: &Value, named: &mut Named) -> Result<(), Error> {
         Value::Object(members) => {
             let text = |name| members.get(name).and_then(Value::as_str).unwrap_or_default();
             match (text("type"), members.get("function")) {
+                // It tells of a table, and none of its rows.
+                ("SHOW_REF", _) => return walk_all(members.values(), &mut Named::default()),
                 ("BASE_TABLE", _) => {
                     named.tables.insert(text("table_name").to_ascii_lowercase());
                 }
@@ -239,18 +251,24 @@ fn walk(node: &Value, named: &mut Named) -> Result<(), Error> {
                     let name = name.unwrap_or_default();
                     function(name)?;
                     let name = name.to_ascii_lowercase();
-                    if MACROS.contains(&name.as_str()) {
-                        named.tickers.extend(first_argument(call));
+                    if MACROS.iter().any(|(ours, _)| *ours == name) {
+                        named.asked.insert((name, first_argument(call)));
                     }
-                    named.tables.insert(name);
                 }
                 _ => {}
             }
-            members.values().try_for_each(|node| walk(node, named))
+            walk_all(members.values(), named)
         }
-        Value::Array(nodes) => nodes.iter().try_for_each(|node| walk(node, named)),
+        Value::Array(nodes) => walk_all(nodes.iter(), named),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
     }
+}
+
+fn walk_all<'n>(
+    mut nodes: impl Iterator<Item = &'n Value>,
+    named: &mut Named,
+) -> Result<(), Error> {
+    nodes.try_for_each(|node| walk(node, named))
 }
 
 /// The first argument of a macro of ours, where it is a text.

@@ -1,23 +1,25 @@
 //! Rows of a query as JSON.
 
+use std::collections::HashSet;
+
 use kalshi_orderbook::analysis::arrow::{
     array::{Array, ArrayRef, AsArray, RecordBatch},
     datatypes::DataType,
     error::ArrowError,
-    util::display::{ArrayFormatter, FormatOptions},
 };
-use serde_json::Value;
+use serde_json::{Value, value::RawValue};
 
-const OPTIONS: FormatOptions<'_> = FormatOptions::new();
+use super::cell::Cells;
 
-/// Each row as an object with the columns in their order. Whole numbers, floats and truth values
-/// are JSON's own, structs and maps are objects, lists are arrays. All else, as exact decimals and
-/// times, is text.
+/// Each row as an object with the columns in their order; of one name, the second is `name_1`. Whole
+/// numbers, floats and truth values are JSON's own, structs and maps are objects, lists are arrays.
+/// All else, as exact decimals and times, is text.
 pub(crate) fn objects(batches: &[RecordBatch]) -> Result<Vec<String>, ArrowError> {
     let mut objects = Vec::new();
     for batch in batches {
-        let columns =
-            fields(batch.schema_ref().fields().iter().map(|f| f.name().as_str()), batch.columns())?;
+        let names = batch.schema_ref().fields().iter().map(|field| field.name().as_str());
+        let mut columns = fields(names, batch.columns())?;
+        distinguish(&mut columns);
         for row in 0..batch.num_rows() {
             let mut text = String::new();
             object(&mut text, &columns, row)?;
@@ -27,17 +29,10 @@ pub(crate) fn objects(batches: &[RecordBatch]) -> Result<Vec<String>, ArrowError
     Ok(objects)
 }
 
-/// Values, and how those that are not nested are written.
-struct Column<'a> {
-    values: &'a dyn Array,
-    texts: ArrayFormatter<'a>,
-}
+/// A column under its name.
+type Column<'a> = (String, Cells<'a>);
 
-impl<'a> Column<'a> {
-    fn of(values: &'a dyn Array) -> Result<Self, ArrowError> {
-        Ok(Self { values, texts: ArrayFormatter::try_new(values, &OPTIONS)? })
-    }
-
+impl Cells<'_> {
     fn write(&self, out: &mut String, row: usize) -> Result<(), ArrowError> {
         let values = self.values;
         if values.is_null(row) {
@@ -59,19 +54,23 @@ impl<'a> Column<'a> {
             array(out, &lists.value(row))
         } else if let Some(maps) = values.as_map_opt() {
             let entries = maps.value(row);
-            let [keys, values] = [0, 1].map(|place| Column::of(entries.column(place)));
+            let [keys, values] = [0, 1].map(|place| Cells::of(entries.column(place)));
             let (keys, values) = (keys?, values?);
             braced(out, ['{', '}'], 0..entries.len(), |out, entry| {
-                name(out, &keys.texts.value(entry).to_string());
+                name(out, &keys.text(entry)?);
                 values.write(out, entry)
             })
         } else {
-            let text = self.texts.value(row).to_string();
+            let text = self.text(row)?;
             let kind = values.data_type();
             let whole = kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0));
             let plain = whole || kind.is_floating() || *kind == DataType::Boolean;
-            let value = text.parse().ok().filter(|_| plain);
-            out.push_str(&value.unwrap_or(Value::String(text)).to_string());
+            // As it stands there: a number that is parsed may come back as another.
+            if plain && serde_json::from_str::<&RawValue>(&text).is_ok() {
+                out.push_str(&text);
+            } else {
+                out.push_str(&Value::String(text).to_string());
+            }
             Ok(())
         }
     }
@@ -80,11 +79,28 @@ impl<'a> Column<'a> {
 fn fields<'a>(
     names: impl Iterator<Item = &'a str>,
     columns: &'a [ArrayRef],
-) -> Result<Vec<(String, Column<'a>)>, ArrowError> {
-    names.zip(columns).map(|(name, values)| Ok((name.to_owned(), Column::of(values)?))).collect()
+) -> Result<Vec<Column<'a>>, ArrowError> {
+    names.zip(columns).map(|(name, values)| Ok((name.to_owned(), Cells::of(values)?))).collect()
 }
 
-fn object(out: &mut String, fields: &[(String, Column<'_>)], row: usize) -> Result<(), ArrowError> {
+/// Gives each column a name of its own, as DuckDB does in files.
+fn distinguish(columns: &mut [Column<'_>]) {
+    let mut names: HashSet<String> = columns.iter().map(|(name, _)| name.clone()).collect();
+    let mut seen = HashSet::new();
+    for (name, _) in columns {
+        let mut number = 1;
+        while seen.contains(name) {
+            let other = format!("{name}_{number}");
+            if names.insert(other.clone()) {
+                *name = other;
+            }
+            number += 1;
+        }
+        seen.insert(name.clone());
+    }
+}
+
+fn object(out: &mut String, fields: &[Column<'_>], row: usize) -> Result<(), ArrowError> {
     braced(out, ['{', '}'], fields, |out, (field, column)| {
         name(out, field);
         column.write(out, row)
@@ -92,7 +108,7 @@ fn object(out: &mut String, fields: &[(String, Column<'_>)], row: usize) -> Resu
 }
 
 fn array(out: &mut String, values: &ArrayRef) -> Result<(), ArrowError> {
-    let column = Column::of(values)?;
+    let column = Cells::of(values)?;
     braced(out, ['[', ']'], 0..values.len(), |out, place| column.write(out, place))
 }
 

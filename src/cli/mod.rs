@@ -10,6 +10,8 @@ mod limits;
 #[cfg(feature = "duckdb")]
 mod interrupt;
 #[cfg(feature = "duckdb")]
+mod cell;
+#[cfg(feature = "duckdb")]
 mod json;
 #[cfg(feature = "duckdb")]
 mod table;

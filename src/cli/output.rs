@@ -7,16 +7,12 @@ use std::{
 
 use kalshi_orderbook::analysis::{
     Hole,
-    arrow::{
-        array::RecordBatch,
-        error::ArrowError,
-        util::display::{ArrayFormatter, FormatOptions},
-    },
+    arrow::{array::RecordBatch, error::ArrowError},
 };
 use serde::Serialize;
 
 pub(crate) use super::common::warn;
-use super::{Common, common::Format, failure::Failure, json, stdout::Stdout, table};
+use super::{Common, cell::Cells, common::Format, failure::Failure, json, stdout::Stdout, table};
 
 /// The most warnings of one kind that are printed.
 const WARNINGS: usize = 5;
@@ -87,7 +83,9 @@ pub(crate) fn rows<R: Serialize + Default>(common: &Common, rows: &[R]) -> Resul
             }
             let header = if lines.is_empty() { Vec::new() } else { lines.remove(0) };
             let hidden = hidden(lines.len());
-            drop(lines.drain(lines.len().min(table::ENDS)..).take(hidden));
+            if hidden > 0 {
+                drop(lines.drain(table::ENDS..table::ENDS + hidden));
+            }
             table(&mut out, header, lines, hidden)?;
         }
     }
@@ -130,7 +128,8 @@ fn table(
 
 /// The width of the terminal that is printed to, if any.
 fn terminal_width() -> Option<usize> {
-    comfy_table::Table::new().width().map(usize::from)
+    // Some terminals do not know theirs.
+    comfy_table::Table::new().width().map(usize::from).filter(|width| *width > 0)
 }
 
 /// How many of so many rows are left out in the middle.
@@ -183,15 +182,15 @@ fn without(batches: &[RecordBatch], hidden: usize) -> Vec<RecordBatch> {
 
 /// The cells of each row.
 fn texts(batches: &[RecordBatch]) -> Result<Vec<Vec<String>>, ArrowError> {
-    let options = FormatOptions::default();
     let mut lines = Vec::new();
     for batch in batches {
         let columns = batch.columns().iter();
-        let columns: Vec<ArrayFormatter<'_>> = columns
-            .map(|column| ArrayFormatter::try_new(column, &options))
-            .collect::<Result<_, _>>()?;
-        let cells = |row| columns.iter().map(|values| values.value(row).to_string()).collect();
-        lines.extend((0..batch.num_rows()).map(cells));
+        let columns: Vec<Cells<'_>> =
+            columns.map(|values| Cells::of(values)).collect::<Result<_, _>>()?;
+        for row in 0..batch.num_rows() {
+            let cells = columns.iter().map(|values| values.text(row));
+            lines.push(cells.collect::<Result<_, _>>()?);
+        }
     }
     Ok(lines)
 }

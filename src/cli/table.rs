@@ -3,13 +3,15 @@
 use std::ops::Range;
 
 use comfy_table::{CellAlignment, Table, presets};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// On a terminal, so many rows are shown from the beginning, and from the end.
 pub(crate) const ENDS: usize = 50;
 /// Stands for what is not shown.
 const MORE: &str = "…";
 /// Blanks between columns.
-const BETWEEN: usize = 2;
+const BETWEEN: usize = BETWEEN_CELLS as usize;
+const BETWEEN_CELLS: u16 = 2;
 
 /// A table as wide and as long as it is.
 pub(crate) fn whole(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
@@ -20,12 +22,13 @@ pub(crate) fn whole(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
 /// more rows than [`ENDS`] twice these are the first and the last, and `hidden` are left out between
 /// them.
 pub(crate) fn fit(
-    header: Vec<String>,
+    mut header: Vec<String>,
     mut rows: Vec<Vec<String>>,
     hidden: usize,
     width: usize,
 ) -> String {
     let shown = rows.len();
+    rows.iter_mut().chain([&mut header]).flatten().for_each(tame);
     let mut numbers: Vec<String> =
         (0..shown).map(|row| (row + 1 + if row < ENDS { 0 } else { hidden }).to_string()).collect();
     if hidden > 0 {
@@ -84,24 +87,38 @@ fn blocks(widths: &[u16], width: usize, room: usize) -> Vec<Range<usize>> {
 
 /// Cuts a text whose lines are too long; whether it was.
 fn cut(text: &mut String, room: usize) -> bool {
-    let is_long = |line: &str| line.chars().count() > room;
-    if !text.lines().any(is_long) {
+    if text.lines().all(|line| line.width() <= room) {
         return false;
     }
     let short = |line: &str| {
-        if is_long(line) {
-            line.chars().take(room - 1).chain(MORE.chars()).collect()
-        } else {
-            line.to_owned()
+        if line.width() <= room {
+            return line.to_owned();
         }
+        let mut left = room.saturating_sub(MORE.width());
+        let fits = |c: &char| {
+            let rest = left.checked_sub(c.width().unwrap_or_default());
+            left = rest.unwrap_or_default();
+            rest.is_some()
+        };
+        line.chars().take_while(fits).chain(MORE.chars()).collect()
     };
     *text = text.lines().map(short).collect::<Vec<_>>().join("\n");
     true
 }
 
+/// Takes away what a terminal would obey.
+fn tame(text: &mut String) {
+    if text.contains(|c: char| c.is_control() && c != '\n') {
+        let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
+        *text = text.chars().map(shown).collect();
+    }
+}
+
 fn lay(header: &[String], mut rows: Vec<Vec<String>>) -> Table {
     for column in 0..header.len() {
-        shorten(rows.iter_mut().filter_map(|row| row.get_mut(column)).collect());
+        let mut cells: Vec<_> = rows.iter_mut().filter_map(|row| row.get_mut(column)).collect();
+        shorten(&mut cells);
+        shorten_times(&mut cells);
     }
     let numeric = |text: &String| text.is_empty() || text == MORE || text.parse::<f64>().is_ok();
     let right: Vec<bool> = (0..header.len())
@@ -111,8 +128,9 @@ fn lay(header: &[String], mut rows: Vec<Vec<String>>) -> Table {
     table.load_preset(presets::NOTHING);
     table.set_header(header);
     table.add_rows(rows);
-    for (column, right) in table.column_iter_mut().zip(right) {
-        column.set_padding((0, 2));
+    let last = right.len().saturating_sub(1);
+    for (place, (column, right)) in table.column_iter_mut().zip(right).enumerate() {
+        column.set_padding((0, if place < last { BETWEEN_CELLS } else { 0 }));
         if right {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -121,7 +139,7 @@ fn lay(header: &[String], mut rows: Vec<Vec<String>>) -> Table {
 }
 
 /// Fractions with more digits than anyone reads lose them, and the column then lines up.
-fn shorten(column: Vec<&mut String>) {
+fn shorten(column: &mut [&mut String]) {
     const DIGITS: usize = 6;
     let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
     let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
@@ -136,8 +154,31 @@ fn shorten(column: Vec<&mut String>) {
     for text in column {
         if let Ok(value) = text.parse::<f64>() {
             let small = value != 0.0 && value.abs() < 1e-4;
-            *text = if small { format!("{value:.3e}") } else { format!("{value:.DIGITS$}") };
+            **text = if small { format!("{value:.3e}") } else { format!("{value:.DIGITS$}") };
         }
+    }
+}
+
+/// Times lose the decimals that are 0 in all of them.
+fn shorten_times(column: &mut [&mut String]) {
+    let needed = column.iter().map(|text| match text.as_str() {
+        "" | MORE => Some(0),
+        text => {
+            let (before, after) = text.split_at_checked("2026-05-11T05:33:41".len())?;
+            let decimals = after.strip_prefix('.')?.trim_end_matches('Z');
+            let is_time = before.as_bytes().get(10) == Some(&b'T')
+                && decimals.bytes().all(|byte| byte.is_ascii_digit());
+            is_time.then(|| decimals.trim_end_matches('0').len())
+        }
+    });
+    let Some(needed) = needed.collect::<Option<Vec<_>>>() else { return };
+    let needed = needed.into_iter().max().unwrap_or_default();
+    for text in column {
+        let Some((before, after)) = text.split_once('.') else { continue };
+        let zone = if after.ends_with('Z') { "Z" } else { "" };
+        let decimals = after.get(..needed).unwrap_or(after);
+        let point = if needed == 0 { "" } else { "." };
+        **text = format!("{before}{point}{decimals}{zone}");
     }
 }
 
@@ -147,6 +188,18 @@ mod tests {
 
     fn texts(cells: &[&str]) -> Vec<String> {
         cells.iter().map(|cell| (*cell).to_owned()).collect()
+    }
+
+    #[test]
+    fn times_have_the_decimals_that_are_needed() {
+        let lines = |times: [&str; 2]| {
+            let text = whole(texts(&["t"]), times.map(|time| vec![time.to_owned()]).into());
+            text.lines().skip(1).map(|line| line.trim_end().to_owned()).collect::<Vec<_>>()
+        };
+        let [whole, milli] = ["2026-05-11T05:33:41.000000000Z", "2026-05-11T05:33:41.120000000Z"];
+        assert_eq!(lines([whole, ""]), ["2026-05-11T05:33:41Z", ""]);
+        assert_eq!(lines([whole, milli]), ["2026-05-11T05:33:41.00Z", "2026-05-11T05:33:41.12Z"]);
+        assert_eq!(lines([whole, "a.b"]), [whole, "a.b"]);
     }
 
     fn numbered(count: usize) -> Vec<Vec<String>> {
@@ -181,6 +234,16 @@ mod tests {
         assert_eq!(words(14).collect::<Vec<_>>(), ["column_2", "column_3"]);
         assert_eq!(text.lines().count(), 27, "{text}");
         assert!(text.lines().all(|line| line.trim_end().chars().count() <= 30), "{text}");
+    }
+
+    #[test]
+    fn nothing_is_wider_than_the_terminal_or_obeyed_by_it() {
+        let rows = vec![texts(&["1", &"日本".repeat(40)]), texts(&["2", "\u{1b}[31mred\t!"])];
+        let text = fit(texts(&["n", "name"]), rows, 0, 30);
+        assert!(text.lines().take(3).all(|line| line.width() <= 30), "{text}");
+        assert!(text.contains("\u{fffd}[31mred\u{fffd}!"), "{text}");
+        let rows = vec![texts(&["12345", "12345"])];
+        assert_eq!(fit(texts(&["a", "b"]), rows, 0, 12).lines().last(), Some("12345  12345"));
     }
 
     #[test]

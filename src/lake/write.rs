@@ -45,8 +45,6 @@ pub(super) const ROW_GROUP_ROWS: usize = 61_440;
 /// And in one of whole books, of which mostly one is wanted.
 const BOOK_ROWS: usize = 8_192;
 const BUFFER_BYTES: usize = 1 << 20;
-/// What compresses to more than this share stays as it is: reading it is then faster by more.
-const WORTH_COMPRESSING: f64 = 0.85;
 
 /// Writes rows of batches, in this order, to a new file under a path within the lake.
 pub(super) fn write(
@@ -216,9 +214,9 @@ fn dictionary<K: arrow::datatypes::ArrowDictionaryKeyType>(
 fn properties(table: &Stored) -> WriterProperties {
     let mut properties = WriterProperties::builder()
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).unwrap_or_default()))
-        // Pages of this version may stay as they are where compression would spare little.
+        // Pages of this version stay as they are where compression spares little: reading is faster.
         .set_writer_version(WriterVersion::PARQUET_2_0)
-        .set_data_page_v2_compression_ratio_threshold(WORTH_COMPRESSING)
+        .set_data_page_v2_compression_ratio_threshold(0.85)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_offset_index_disabled(true)
         .set_created_by(concat!("kalshi ", env!("CARGO_PKG_VERSION")).to_owned());

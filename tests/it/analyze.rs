@@ -332,6 +332,25 @@ fn a_whole_export_lies_by_table_day_and_series() {
 }
 
 #[test]
+fn a_gap_is_exported_with_the_markets_and_times_that_it_concerns() {
+    let tape = Tape::session("s1")
+        .connected(0, 1)
+        .frame(10, 1, snapshot(1, 1, A, &[("0.4700", "3.00")], &[]))
+        .frame(11, 1, trade(3, 1, A, "t1", "0.4900", "2.00", ""))
+        .frame(12, 1, trade(3, 3, A, "t2", "0.4900", "2.00", ""))
+        .frame(13, 1, ticker(2, A, "0.4700"))
+        .file("a.jsonl");
+    let analyzer = tape.load();
+    for (from, to, rows) in [(0, 11, 0), (0, 13, 1), (12, 20, 1), (14, 20, 0)] {
+        let range = Range { from_ns: Some(at(from)), to_ns: Some(at(to)) };
+        let selection = Selection { markets: Some(A.into()), range };
+        let file = tape.path().join("gaps.csv");
+        let exported = analyzer.export(selection, Table::Gaps, file, Existing::Overwrite).unwrap();
+        assert_eq!(exported.rows, rows, "{from} to {to}");
+    }
+}
+
+#[test]
 fn an_export_replaces_nothing_but_an_earlier_export() {
     let tape = spreads().file("a.jsonl");
     let analyzer = tape.load();

@@ -57,9 +57,9 @@ fn a_book_for_programs_and_for_reading() {
         out(&output),
         [
             "ticker,at,session,conn,sid,seq,side,price,size,status,stale_since",
-            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,yes,0.4700,3.00,ok,",
-            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,no,0.4800,2.00,ok,",
-            "KXA-26MAY11-T1,2026-05-11T05:33:22Z,s1,1,2,2,no,0.4600,12.50,ok,",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22.000000000Z,s1,1,2,2,yes,0.4700,3.00,ok,",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22.000000000Z,s1,1,2,2,no,0.4800,2.00,ok,",
+            "KXA-26MAY11-T1,2026-05-11T05:33:22.000000000Z,s1,1,2,2,no,0.4600,12.50,ok,",
             "",
         ]
         .join("\n")

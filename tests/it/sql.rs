@@ -117,24 +117,73 @@ fn lists_have_the_columns_of_their_views() {
 #[test]
 fn a_query_tells_of_holes_in_what_it_reads() {
     let tape = tape();
-    let holes = load(&tape).gaps().unwrap().len();
-    assert!(holes > 0);
-    let told = format!("there are {holes} holes in what the query reads");
+    let crossed = |markets: &str| {
+        let selection = Selection { markets: Some(markets.into()), range: Range::default() };
+        load(&tape).crossed(&selection, Table::Bbo).unwrap().len()
+    };
+    assert!(crossed("*") > crossed(FED) && crossed(FED) > 0);
+    let told = |count: usize| {
+        let holes = format!("{count} holes are in what the query reads");
+        if count == 1 { "a hole is in what the query reads".to_owned() } else { holes }
+    };
+    let all = told(crossed("*"));
     for (query, tells) in [
         ("SELECT count(*) FROM bbo", true),
         ("WITH x AS (FROM Book_Events) FROM x", true),
-        ("EXPLAIN FROM bbo", true),
         ("PIVOT bbo ON ticker USING count(*)", true),
-        (&format!("FROM spread_bars('{A}', null, null, null)"), true),
+        ("FROM bbo m, book_at(m.ticker, m.ts)", true),
+        ("EXPLAIN FROM bbo", false),
+        ("DESCRIBE bbo", false),
         ("FROM bbo ASOF JOIN spans ON bbo.ts >= spans.ts_from", false),
         ("FROM gaps", false),
         ("SELECT 'bbo'", false),
         ("FROM trades", false),
     ] {
         let output = kalshi(&tape, &["analyze", "sql", query]);
-        assert_eq!(err(&output).contains(&told), tells, "{query}: {}", err(&output));
+        assert_eq!(err(&output).contains(&all), tells, "{query}: {}", err(&output));
         let strict = kalshi(&tape, &["analyze", "sql", query, "--strict"]);
         assert_eq!(strict.status.code(), Some(if tells { 3 } else { 0 }), "{query}");
+    }
+    let output =
+        kalshi(&tape, &["analyze", "sql", &format!("FROM spread_bars('{FED}', null, null, null)")]);
+    assert!(err(&output).contains(&told(crossed(FED))), "{}", err(&output));
+}
+
+/// Values are exact in each format, and what cannot be written is no text.
+#[test]
+fn values_are_printed_as_they_are() {
+    let tape = tape();
+    let huge = "170141183460469231731687303715884105727";
+    let query = format!(
+        "SELECT {huge} AS a, 'infinity'::TIMESTAMP AS b, '-infinity'::TIMESTAMP_NS AS c,
+                123456789.123456789::DOUBLE AS d, 'NaN'::DOUBLE AS e, 1 AS a,
+                TIMESTAMP_NS '2026-05-11 05:00:00' AS f"
+    );
+    let output = kalshi(&tape, &["analyze", "sql", &query, "--format", "json"]);
+    let row = format!(
+        r#"[{{"a":{huge},"b":"infinity","c":"-infinity","d":123456789.12345679,"e":"NaN","a_1":1,"f":"2026-05-11T05:00:00.000000000"}}]"#
+    );
+    assert_eq!(out(&output).trim_end(), row);
+    let output = kalshi(&tape, &["analyze", "sql", &query]);
+    let row =
+        format!("{huge},infinity,-infinity,123456789.12345679,NaN,1,2026-05-11T05:00:00.000000000");
+    assert_eq!(out(&output).lines().nth(1), Some(row.as_str()));
+    let output = kalshi(&tape, &["analyze", "sql", "SELECT '290000-12-31'::TIMESTAMP"]);
+    assert_eq!(output.status.code(), Some(1));
+}
+
+/// Only a terminal is too small for it.
+#[test]
+fn a_table_in_a_pipe_is_whole() {
+    let tape = tape();
+    let lines = |arguments: &[&str]| out(&kalshi(&tape, arguments)).lines().count();
+    for list in [
+        &["analyze", "spread", FED, "--every", "100ms"][..],
+        &["analyze", "sql", "FROM range(1000)"],
+    ] {
+        let csv = lines(list);
+        assert!(csv > 200, "{csv}");
+        assert_eq!(lines(&[list, &["--format", "table"]].concat()), csv);
     }
 }
 
@@ -154,8 +203,15 @@ fn a_macro_knows_its_markets_and_times() {
         &format!("FROM book_at('{lower}', now())"),
         &format!("similar names are recorded: {A}"),
     );
-    for time in ["'2026-13-01'", "5", "'yesterday'", "1.5"] {
-        let reason = format!("`{}` is no time", time.trim_matches('\''));
+    for (time, wrong) in [
+        ("'2026-13-01'", "is no time"),
+        ("'yesterday'", "is no time"),
+        ("1.5", "is no time"),
+        ("5", "are too few for nanoseconds"),
+        ("1778477650000", "are too few for nanoseconds"),
+        ("'1778477650'", "are too few for nanoseconds"),
+    ] {
+        let reason = format!("`{}` {wrong}", time.trim_matches('\''));
         is_refused(&format!("FROM book_at('{A}', {time})"), &reason);
         is_refused(&format!("FROM spread_bars('{A}', {time}, null, null)"), &reason);
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use kalshi_orderbook::analysis::{Analyzer, Existing, FileFormat};
+use kalshi_orderbook::analysis::{Analyzer, Existing, FileFormat, Hole};
 
 use super::{Common, Failure, output};
 
@@ -16,8 +16,8 @@ use super::{Common, Failure, output};
 #[command(after_help = "\
 Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans,
 coverage, oddities. `DESCRIBE bbo` lists the columns of one; docs/sql.md says what they mean.
-book_at(ticker, time) is the book of a market at an instant; spread_bars(ticker, from, to, every)
-and vwap_bars(ticker, from, to, every) are `analyze spread` and `analyze vwap`.
+book_at(wanted, instant) is the book of a market at an instant; spread_bars(wanted, start, stop, every)
+and vwap_bars(wanted, start, stop, every) are `analyze spread` and `analyze vwap`.
 
 Examples:
   kalshi analyze sql \"SELECT AVG(price) FROM ticker_data WHERE ticker = 'KXBTC15M-26MAY110145-45'\"
@@ -67,13 +67,19 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
             out.flush()?;
         }
     }
-    let places = analyzer.places_missing(&query)?;
-    if places > 0 {
+    let holes = analyzer.holes_beneath(&query)?;
+    if let Some(Hole { ticker, from, to, reason }) = holes.first() {
+        let count = if let [_] = *holes {
+            "a hole is".into()
+        } else {
+            format!("{} holes are", holes.len())
+        };
         let text = format!(
-            "there are {places} holes in what the query reads; whether its answer crosses them, \
-             `FROM gaps` and `FROM coverage` tell"
+            "{count} in what the query reads; whether its answer crosses it is not known. \
+             The first is of {ticker} from {from} to {to} ({reason}); \
+             `FROM coverage` and `FROM gaps` tell more"
         );
         output::warn(common, &text);
     }
-    Ok(ExitCode::from(if places > 0 && common.strict { 3 } else { 0 }))
+    Ok(ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 }))
 }
