@@ -45,11 +45,12 @@ const fn options(kind: &DataType) -> &'static FormatOptions<'static> {
     const MILLIS: FormatOptions<'_> = timed("%Y-%m-%dT%H:%M:%S%.3f", "%Y-%m-%dT%H:%M:%S%.3f%:z");
     const MICROS: FormatOptions<'_> = timed("%Y-%m-%dT%H:%M:%S%.6f", "%Y-%m-%dT%H:%M:%S%.6f%:z");
     const NANOS: FormatOptions<'_> = timed("%Y-%m-%dT%H:%M:%S%.9f", "%Y-%m-%dT%H:%M:%S%.9f%:z");
-    match kind {
-        DataType::Timestamp(TimeUnit::Millisecond, _) => &MILLIS,
-        DataType::Timestamp(TimeUnit::Microsecond, _) => &MICROS,
-        DataType::Timestamp(TimeUnit::Nanosecond, _) => &NANOS,
-        _ => &PLAIN,
+    let DataType::Timestamp(unit, _) = kind else { return &PLAIN };
+    match unit {
+        TimeUnit::Second => &PLAIN,
+        TimeUnit::Millisecond => &MILLIS,
+        TimeUnit::Microsecond => &MICROS,
+        TimeUnit::Nanosecond => &NANOS,
     }
 }
 
@@ -59,24 +60,19 @@ const fn timed(plain: &'static str, zoned: &'static str) -> FormatOptions<'stati
 
 /// A time before or after all others.
 fn infinite(values: &dyn Array, row: usize) -> Option<&'static str> {
-    let (time, last) = match values.data_type() {
-        DataType::Timestamp(unit, _) => {
-            let time = match unit {
-                TimeUnit::Second => values.as_primitive::<TimestampSecondType>().value(row),
-                TimeUnit::Millisecond => {
-                    values.as_primitive::<TimestampMillisecondType>().value(row)
-                }
-                TimeUnit::Microsecond => {
-                    values.as_primitive::<TimestampMicrosecondType>().value(row)
-                }
-                TimeUnit::Nanosecond => values.as_primitive::<TimestampNanosecondType>().value(row),
-            };
-            (time, i64::MAX)
-        }
-        DataType::Date32 => {
-            (i64::from(values.as_primitive::<Date32Type>().value(row)), i64::from(i32::MAX))
-        }
-        _ => return None,
+    let kind = values.data_type();
+    let (time, last) = if let DataType::Timestamp(unit, _) = kind {
+        let time = match unit {
+            TimeUnit::Second => values.as_primitive::<TimestampSecondType>().value(row),
+            TimeUnit::Millisecond => values.as_primitive::<TimestampMillisecondType>().value(row),
+            TimeUnit::Microsecond => values.as_primitive::<TimestampMicrosecondType>().value(row),
+            TimeUnit::Nanosecond => values.as_primitive::<TimestampNanosecondType>().value(row),
+        };
+        (time, i64::MAX)
+    } else if *kind == DataType::Date32 {
+        (values.as_primitive::<Date32Type>().value(row).into(), i32::MAX.into())
+    } else {
+        return None;
     };
     match time {
         time if time == last => Some("infinity"),

@@ -37,7 +37,10 @@ pub(crate) fn fit(
     }
     let beside = numbers.last().map_or(0, String::len) + BETWEEN;
     let room = width.saturating_sub(beside).max(1);
-    let cut = rows.iter_mut().flatten().fold(false, |any, text| cut(text, room) || any);
+    let mut is_cut = false;
+    for text in rows.iter_mut().flatten() {
+        is_cut |= cut(text, room);
+    }
     let widths = lay(&header, rows.clone()).column_max_content_widths();
     let blocks = blocks(&widths, width, room);
     let block = |columns: &Range<usize>| {
@@ -54,7 +57,7 @@ pub(crate) fn fit(
     if hidden > 0 {
         notes.push(format!("{} rows, {shown} shown", shown + hidden));
     }
-    if cut {
+    if is_cut {
         notes.push("long texts are cut".to_owned());
     }
     if !notes.is_empty() {
