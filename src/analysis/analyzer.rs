@@ -10,9 +10,9 @@ use arrow::record_batch::RecordBatch;
 use duckdb::Connection;
 
 use super::{
-    Answer, CoverageRow, Error, Existing, Exported, FileFormat, GapRow, Hole, ImbalanceBar,
-    Interrupter, MarketBook, MarketRow, MessageName, Options, Range, Selection, SpreadBar, Table,
-    VwapBar,
+    Answer, Beneath, CoverageRow, Error, Existing, Exported, FileFormat, GapRow, Hole,
+    ImbalanceBar, Interrupter, MarketBook, MarketRow, MessageName, Options, Range, Selection,
+    SpreadBar, Table, VwapBar, beneath,
     book::{self, Wanted},
     coverage, crossed, database, export, gaps,
     holes::{self, Of},
@@ -349,25 +349,32 @@ impl Analyzer {
         Ok(batches)
     }
 
-    /// The holes in what a query reads, oldest first, which its answer may cross: none where it reads
-    /// nothing that tells of messages, or what tells of holes, too.
+    /// What is missing in what a query reads: nothing where it reads nothing that tells of messages,
+    /// or what tells of holes, too.
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub fn holes_beneath(&self, sql: &str) -> Result<Vec<Hole>, Error> {
-        let named = self.reading(sql)?.named;
-        let mut holes = Vec::new();
-        if named.tells_of_holes() {
-            return Ok(holes);
+    pub fn beneath(&self, sql: &str) -> Result<Beneath, Error> {
+        let reading = self.reading(sql)?;
+        let mut beneath = Beneath::default();
+        let is_plan = reading.table.is_none();
+        if is_plan || reading.named.tells_of_holes() {
+            return Ok(beneath);
         }
-        for (of, ticker) in named.of() {
-            let tickers = ticker.map(|ticker| vec![ticker.to_owned()]);
-            let (all, is_one) = (Range::default(), ticker.is_some());
-            holes.extend(crossed::crossed(self.tables()?, of, tickers.as_deref(), all, is_one)?);
+        let mut of_all: Vec<Of> = reading.named.of().collect();
+        for (of, ticker) in reading.named.asked() {
+            match ticker {
+                Some(ticker) => beneath.of_markets.extend(
+                    self.of_market(ticker, |market| holes::holes(market, Range::default(), of))?,
+                ),
+                None => of_all.push(of),
+            }
         }
+        (beneath.gaps, beneath.pauses) = beneath::beneath(self.tables()?, &of_all)?;
+        let holes = &mut beneath.of_markets;
         holes.sort_by(|a, b| (a.from, &a.ticker, a.to).cmp(&(b.from, &b.ticker, b.to)));
         holes.dedup();
-        Ok(holes)
+        Ok(beneath)
     }
 
     fn reconstruct(&self, ticker: &str, wanted: Wanted<'_>) -> Result<MarketBook, Error> {
@@ -461,7 +468,7 @@ impl Analyzer {
         if !asked.is_empty() {
             let known: BTreeSet<_> = source::tickers(&self.lakes.borrow())?.into_iter().collect();
             if let Some(ticker) = asked.difference(&known).next() {
-                return Err(unknown(ticker, known.clone()));
+                return Err(unknown(ticker, source::tickers(&self.lakes.borrow())?));
             }
         }
         // What only these tell takes milliseconds to write down.

@@ -154,10 +154,14 @@ impl Error {
             Self::Database { source, .. } if source.to_string().contains("Out of Memory") => {
                 "SET is refused here: --memory gives it more, fewer --threads need less"
             }
-            Self::Database { source, .. } if source.to_string().contains("httpfs") => {
+            Self::Database { source, .. }
+                if source.to_string().contains("requires the extension httpfs") =>
+            {
                 "files are read here, and no addresses: fetch it first"
             }
-            Self::Database { source, .. } if is_about_times(&source.to_string()) => {
+            Self::Database { source, .. }
+                if source.to_string().contains("Cannot compare values of type TIMESTAMP") =>
+            {
                 "times are TIMESTAMP_NS: compare them with `now()::TIMESTAMP - INTERVAL 1 hour`, or a text as '2026-05-11 05:34:00'"
             }
             Self::Refused(_) => {
@@ -182,10 +186,4 @@ impl Error {
         };
         Some(hint.into())
     }
-}
-
-/// Whether DuckDB's error is about a time that is none, or of another type.
-fn is_about_times(error: &str) -> bool {
-    error.contains("Cannot compare values of type TIMESTAMP")
-        || error.contains("to INT64") && error.contains("convert string")
 }

@@ -110,11 +110,14 @@ impl Table {
             }
             // Oddities are of sessions.
             Self::Markets | Self::Sessions | Self::Oddities => ["first_ts", "last_ts >="],
-            // One that was never repaired lasts as long as its session.
+            // One that leaves no book unsure is over with the next message; else one that was never
+            // repaired lasts as long as its session.
             Self::Gaps => [
                 "ts_from",
-                "coalesce(ts_repaired, (SELECT max(s.last_ts) FROM sessions s
-                                        WHERE s.session = gaps.session)) >=",
+                "coalesce(ts_repaired,
+                          CASE WHEN markets = 0 AND kind IN ('sequence', 'unreadable') THEN ts_found
+                               ELSE (SELECT max(s.last_ts) FROM sessions s
+                                     WHERE s.session = gaps.session) END) >=",
             ],
             Self::Coverage => ["hour", "hour + INTERVAL 1 hour >"],
             Self::Spans => ["ts_from", "ts_to >"],
@@ -226,6 +229,7 @@ pub(super) fn rows(table: Table, tickers: Option<&[String]>, range: Range) -> St
                       SELECT (session, conn) FROM lake.presence JOIN lake.stream USING (stream)
                       WHERE ticker IN ({names})))"
             ),
+            // Those of oddities are chosen above.
             Table::Sessions | Table::Oddities => format!(
                 "session IN (SELECT session FROM lake.presence JOIN lake.stream USING (stream)
                              WHERE ticker IN ({names}))"

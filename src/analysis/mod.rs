@@ -38,10 +38,12 @@ mod coverage;
 mod gaps;
 mod export;
 mod crossed;
+mod beneath;
 mod analyzer;
 
 pub use ::arrow;
 pub use analyzer::Analyzer;
+pub use beneath::Beneath;
 pub use book::{MarketBook, MessageName, Status};
 pub use coverage::CoverageRow;
 pub use database::Options;

@@ -1,7 +1,5 @@
 //! Stored book rows back into books.
 
-use std::ops::Range;
-
 use arrow::{array::Int64Array, record_batch::RecordBatch};
 
 use super::{
@@ -55,10 +53,10 @@ impl<'m> Replay<'m> {
         let (times, frames) = self.after(last, until_ns);
         self.source.scan_frames("book_event", MARKED, times, frames, |batch| {
             let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
-            for (side, price, change) in levels.rows().filter_map(|row| levels.at(row)) {
+            for (side, price, change) in levels.iter().flatten() {
                 book.apply(side, price, change).map_err(|e| self.wrong(e))?;
             }
-            last = levels.rows().last().map(|row| marks.at(row)).or(last);
+            last = batch.num_rows().checked_sub(1).map(|row| marks.at(row)).or(last);
             Ok(())
         })?;
         Ok(Standing { book, last })
@@ -80,8 +78,8 @@ impl<'m> Replay<'m> {
         let (times, frames) = self.after(last, to_ns.saturating_sub(1));
         self.source.scan_frames("book_event", LEVELS, times, frames, |batch| {
             let levels = Levels::of(batch)?;
-            for (row, at_ns) in levels.rows().zip(rows::times(batch, "at_ns")?) {
-                let Some((side, price, change)) = levels.at(row) else { continue };
+            for (level, at_ns) in levels.iter().zip(rows::times(batch, "at_ns")?) {
+                let Some((side, price, change)) = level else { continue };
                 if top.apply(side, price, change).map_err(|e| self.wrong(e))? {
                     each(&top, from_ns.max(*at_ns));
                 }
@@ -107,12 +105,12 @@ impl<'m> Replay<'m> {
         };
         self.source.scan_frames("checkpoint", MARKED, (last_ns, end_ns), frames, |batch| {
             let (levels, marks) = (Levels::of(batch)?, Marks::of(batch)?);
-            for row in levels.rows() {
+            for (row, level) in levels.iter().enumerate() {
                 let mark = marks.at(row);
                 if standing.last.is_none_or(|last| last.seq < mark.seq) {
                     standing = Standing { book: Book::new(), last: Some(mark) };
                 }
-                let Some((side, price, size)) = levels.at(row) else { continue };
+                let Some((side, price, size)) = level else { continue };
                 standing.book.apply(side, price, size).map_err(|e| self.wrong(e))?;
             }
             Ok(())
@@ -145,17 +143,13 @@ impl<'b> Levels<'b> {
         Ok(Self { sides, prices: prices.values(), sizes: sizes.values() })
     }
 
-    fn rows(&self) -> Range<usize> {
-        0..self.prices.len()
-    }
-
-    /// What a row says; an empty book is a row that says nothing.
-    #[inline]
-    fn at(&self, row: usize) -> Option<(Side, Price, Size)> {
-        // A row that has a side has all three.
-        let side = self.sides.get(row)?;
-        let (price, size) = (self.prices.get(row)?, self.sizes.get(row)?);
-        Some((side, Price::from_units(i64::from(*price)).ok()?, Size::from_units(*size)))
+    /// What each row says; an empty book is a row that says nothing.
+    fn iter(&self) -> impl Iterator<Item = Option<(Side, Price, Size)>> {
+        let rows = self.sides.iter().zip(self.prices).zip(self.sizes);
+        rows.map(|((side, price), size)| {
+            // A row that has a side has all three.
+            Some((side?, Price::from_units(i64::from(*price)).ok()?, Size::from_units(*size)))
+        })
     }
 }
 

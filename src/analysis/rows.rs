@@ -76,10 +76,14 @@ impl<'b> Sides<'b> {
         Ok(Self { keys: column.keys(), words })
     }
 
-    #[inline]
-    pub(super) fn get(&self, row: usize) -> Option<Side> {
-        let key = get(self.keys, row)?;
-        self.words.get(usize::from(key)).copied().flatten()
+    /// The side of each row.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<Side>> {
+        let is_null = |row| self.keys.nulls().is_some_and(|nulls| nulls.is_null(row));
+        let keys = self.keys.values().iter().enumerate();
+        keys.map(move |(row, key)| {
+            let word = self.words.get(usize::from(*key)).copied().flatten();
+            word.filter(|_| !is_null(row))
+        })
     }
 }
 

@@ -195,21 +195,22 @@ pub(super) fn reading(connection: &Connection, text: &str) -> Result<Reading, Er
     }
     if let Some((how, rest)) = explain(text) {
         let inner = reading(connection, rest)?;
-        // A plan has none of the rows.
-        let named = Named { tables: BTreeSet::new(), ..inner.named };
-        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None, named });
+        return Ok(Reading { sql: format!("{how} {}", inner.sql), table: None, ..inner });
     }
     pivot(text).ok_or_else(|| refused(text))
 }
 
 impl Named {
-    /// What the query reads of messages, and of which market, where it is one.
-    pub(super) fn of(&self) -> impl Iterator<Item = (Of, Option<&str>)> {
-        let of_table = |name: &String| Table::ALL.iter().find(|table| table.as_str() == name)?.of();
-        let of_macro = |name: &str| Some(MACROS.iter().find(|(ours, _)| *ours == name)?.1);
-        let tables = self.tables.iter().filter_map(move |name| Some((of_table(name)?, None)));
-        let asked = self.asked.iter();
-        tables.chain(asked.filter_map(move |(name, of)| Some((of_macro(name)?, of.as_deref()))))
+    /// What of messages the tables and views are made of.
+    pub(super) fn of(&self) -> impl Iterator<Item = Of> {
+        let of = |name: &String| Table::ALL.iter().find(|table| table.as_str() == name)?.of();
+        self.tables.iter().filter_map(of)
+    }
+
+    /// What of messages the macros are made of, and of which market, where that is known.
+    pub(super) fn asked(&self) -> impl Iterator<Item = (Of, Option<&str>)> {
+        let of = |asked: &str| MACROS.iter().find(|(name, _)| *name == asked).map(|(_, of)| *of);
+        self.asked.iter().filter_map(move |(name, ticker)| Some((of(name)?, ticker.as_deref())))
     }
 
     /// Whether the query reads what tells of holes.
@@ -233,6 +234,9 @@ fn check(tree: &Tree) -> Result<Named, Error> {
         [] => return Err(Error::Refused("an empty query".into())),
         several => return Err(Error::Refused(format!("a text of {} queries", several.len()))),
     }
+    let mut own = BTreeSet::new();
+    tree.statements.iter().for_each(|statement| own_names(statement, &mut own));
+    named.tables.retain(|name| !own.contains(name));
     Ok(named)
 }
 
@@ -241,8 +245,10 @@ fn walk(node: &Value, named: &mut Named) -> Result<(), Error> {
         Value::Object(members) => {
             let text = |name| members.get(name).and_then(Value::as_str).unwrap_or_default();
             match (text("type"), members.get("function")) {
-                // It tells of a table, and none of its rows.
-                ("SHOW_REF", _) => return walk_all(members.values(), &mut Named::default()),
+                // It tells of a table, and of none of its rows.
+                ("SHOW_REF", _) if text("show_type") != "SUMMARY" => {
+                    return walk_all(members.values(), &mut Named::default());
+                }
                 ("BASE_TABLE", _) => {
                     named.tables.insert(text("table_name").to_ascii_lowercase());
                 }
@@ -261,6 +267,20 @@ fn walk(node: &Value, named: &mut Named) -> Result<(), Error> {
         }
         Value::Array(nodes) => walk_all(nodes.iter(), named),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Ok(()),
+    }
+}
+
+/// Names that a query gives to queries of its own.
+fn own_names(node: &Value, own: &mut BTreeSet<String>) {
+    match node {
+        Value::Object(members) => {
+            let map = members.get("cte_map").and_then(|map| map.get("map")?.as_array());
+            let names = map.into_iter().flatten().filter_map(|entry| entry.get("key")?.as_str());
+            own.extend(names.map(str::to_ascii_lowercase));
+            members.values().for_each(|node| own_names(node, own));
+        }
+        Value::Array(nodes) => nodes.iter().for_each(|node| own_names(node, own)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
@@ -331,7 +351,10 @@ fn pivot(text: &str) -> Option<Reading> {
         && !OTHERS.iter().any(|function| lower.contains(function))
         && !VERBS.iter().any(|verb| word(text).0.eq_ignore_ascii_case(verb));
     let table = format!("(\n{text}\n)");
-    let words = lower.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    // Without its tree, whatever looks like a name, and is in no text.
+    let outside = lower.split('\'').step_by(2);
+    let words =
+        outside.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
     let named = || Named { tables: words.map(str::to_owned).collect(), ..Named::default() };
     fits.then(|| Reading { sql: format!("FROM {table}"), table: Some(table), named: named() })
 }

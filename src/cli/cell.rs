@@ -21,7 +21,7 @@ impl<'a> Cells<'a> {
         Ok(Self { values, texts: ArrayFormatter::try_new(values, options(values.data_type()))? })
     }
 
-    /// A value, exact; none is an empty text.
+    /// A value, exact; none is an empty text, and what is nested is JSON.
     ///
     /// # Errors
     /// Where it cannot be written, such as a time outside the calendar.
@@ -31,6 +31,11 @@ impl<'a> Cells<'a> {
         }
         if let DataType::Decimal128(_, 0) = self.values.data_type() {
             return Ok(self.values.as_primitive::<Decimal128Type>().value(row).to_string());
+        }
+        if self.values.data_type().is_nested() {
+            let mut json = String::new();
+            self.write_json(&mut json, row)?;
+            return Ok(json);
         }
         match infinite(self.values, row) {
             Some(text) => Ok(text.to_owned()),

@@ -33,7 +33,8 @@ pub(crate) fn objects(batches: &[RecordBatch]) -> Result<Vec<String>, ArrowError
 type Column<'a> = (String, Cells<'a>);
 
 impl Cells<'_> {
-    fn write(&self, out: &mut String, row: usize) -> Result<(), ArrowError> {
+    /// A value as JSON.
+    pub(super) fn write_json(&self, out: &mut String, row: usize) -> Result<(), ArrowError> {
         let values = self.values;
         if values.is_null(row) {
             out.push_str("null");
@@ -43,7 +44,9 @@ impl Cells<'_> {
             let fields = fields(names, values.columns())?;
             // As `row(1, 2)` makes them.
             if fields.iter().all(|(name, _)| name.is_empty()) {
-                return braced(out, ['[', ']'], fields, |out, (_, column)| column.write(out, row));
+                return braced(out, ['[', ']'], fields, |out, (_, column)| {
+                    column.write_json(out, row)
+                });
             }
             object(out, &fields, row)
         } else if let Some(lists) = values.as_list_opt::<i32>() {
@@ -58,7 +61,7 @@ impl Cells<'_> {
             let (keys, values) = (keys?, values?);
             braced(out, ['{', '}'], 0..entries.len(), |out, entry| {
                 name(out, &keys.text(entry)?);
-                values.write(out, entry)
+                values.write_json(out, entry)
             })
         } else {
             let text = self.text(row)?;
@@ -103,13 +106,13 @@ fn distinguish(columns: &mut [Column<'_>]) {
 fn object(out: &mut String, fields: &[Column<'_>], row: usize) -> Result<(), ArrowError> {
     braced(out, ['{', '}'], fields, |out, (field, column)| {
         name(out, field);
-        column.write(out, row)
+        column.write_json(out, row)
     })
 }
 
 fn array(out: &mut String, values: &ArrayRef) -> Result<(), ArrowError> {
     let column = Cells::of(values)?;
-    braced(out, ['[', ']'], 0..values.len(), |out, place| column.write(out, place))
+    braced(out, ['[', ']'], 0..values.len(), |out, place| column.write_json(out, place))
 }
 
 fn name(out: &mut String, name: &str) {

@@ -14,8 +14,9 @@ const BETWEEN: usize = BETWEEN_CELLS as usize;
 const BETWEEN_CELLS: u16 = 2;
 
 /// A table as wide and as long as it is.
-pub(crate) fn whole(header: Vec<String>, rows: Vec<Vec<String>>) -> String {
-    lay(&header, rows).to_string()
+pub(crate) fn whole(header: Vec<String>, mut rows: Vec<Vec<String>>) -> String {
+    shorten(header.len(), &mut rows);
+    lay(header, rows).to_string()
 }
 
 /// A table on a terminal of a width; columns that do not fit beside the others stand below them. Of
@@ -29,6 +30,7 @@ pub(crate) fn fit(
 ) -> String {
     let shown = rows.len();
     rows.iter_mut().chain([&mut header]).flatten().for_each(tame);
+    shorten(header.len(), &mut rows);
     let mut numbers: Vec<String> =
         (0..shown).map(|row| (row + 1 + if row < ENDS { 0 } else { hidden }).to_string()).collect();
     if hidden > 0 {
@@ -38,19 +40,19 @@ pub(crate) fn fit(
     let beside = numbers.last().map_or(0, String::len) + BETWEEN;
     let room = width.saturating_sub(beside).max(1);
     let mut is_cut = false;
-    for text in rows.iter_mut().flatten() {
+    for text in rows.iter_mut().chain([&mut header]).flatten() {
         is_cut |= cut(text, room);
     }
-    let widths = lay(&header, rows.clone()).column_max_content_widths();
+    let widths = lay(header.clone(), rows.clone()).column_max_content_widths();
     let blocks = blocks(&widths, width, room);
     let block = |columns: &Range<usize>| {
         let cells = |row: &[String]| row.get(columns.clone()).unwrap_or_default().to_vec();
         if blocks.len() == 1 {
-            return whole(header.clone(), rows.clone());
+            return lay(header.clone(), rows.clone()).to_string();
         }
         let with = |number: &str, row: &[String]| [vec![number.to_owned()], cells(row)].concat();
         let rows = numbers.iter().zip(&rows).map(|(number, row)| with(number, row));
-        whole(with("", &header), rows.collect())
+        lay(with("", &header), rows.collect()).to_string()
     };
     let mut text = blocks.iter().map(block).collect::<Vec<_>>().join("\n\n");
     let mut notes = Vec::new();
@@ -111,18 +113,14 @@ fn cut(text: &mut String, room: usize) -> bool {
 
 /// Takes away what a terminal would obey.
 fn tame(text: &mut String) {
+    *text = text.replace("\r\n", "\n");
     if text.contains(|c: char| c.is_control() && c != '\n') {
         let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
         *text = text.chars().map(shown).collect();
     }
 }
 
-fn lay(header: &[String], mut rows: Vec<Vec<String>>) -> Table {
-    for column in 0..header.len() {
-        let mut cells: Vec<_> = rows.iter_mut().filter_map(|row| row.get_mut(column)).collect();
-        shorten(&mut cells);
-        shorten_times(&mut cells);
-    }
+fn lay(header: Vec<String>, rows: Vec<Vec<String>>) -> Table {
     let numeric = |text: &String| text.is_empty() || text == MORE || text.parse::<f64>().is_ok();
     let right: Vec<bool> = (0..header.len())
         .map(|column| rows.iter().filter_map(|row| row.get(column)).all(numeric))
@@ -141,11 +139,22 @@ fn lay(header: &[String], mut rows: Vec<Vec<String>>) -> Table {
     table
 }
 
+/// Takes away digits that nobody reads.
+fn shorten(columns: usize, rows: &mut [Vec<String>]) {
+    for column in 0..columns {
+        let mut cells: Vec<_> = rows.iter_mut().filter_map(|row| row.get_mut(column)).collect();
+        shorten_fractions(&mut cells);
+        shorten_times(&mut cells);
+    }
+}
+
 /// Fractions with more digits than anyone reads lose them, and the column then lines up.
-fn shorten(column: &mut [&mut String]) {
+fn shorten_fractions(column: &mut [&mut String]) {
     const DIGITS: usize = 6;
     let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
-    let number = |text: &String| text.parse::<f64>().is_ok_and(f64::is_finite);
+    // More digits than these are no double's.
+    let is_double = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() <= 20;
+    let number = |text: &String| is_double(text) && text.parse::<f64>().is_ok_and(f64::is_finite);
     let fractions = |text: &String| {
         text.is_empty() || text == MORE || text.contains(['.', 'e']) && number(text)
     };
@@ -245,6 +254,8 @@ mod tests {
         let text = fit(texts(&["n", "name"]), rows, 0, 30);
         assert!(text.lines().take(3).all(|line| line.width() <= 30), "{text}");
         assert!(text.contains("\u{fffd}[31mred\u{fffd}!"), "{text}");
+        let wide = fit(texts(&["n", &"sum(x) ".repeat(20)]), vec![texts(&["1", "2"])], 0, 30);
+        assert!(wide.lines().take(2).all(|line| line.width() <= 30), "{wide}");
         let rows = vec![texts(&["12345", "12345"])];
         assert_eq!(fit(texts(&["a", "b"]), rows, 0, 12).lines().last(), Some("12345  12345"));
     }

@@ -1,16 +1,24 @@
 //! A stream that gives the answer to an upgrade as a whole.
 //!
 //! Of a refusal, tungstenite has what came in one read with the end of its head. The reason may come
-//! after that, and without it nobody knows what to do.
+//! after that, and without it nobody knows what to do. It is waited for a little; whatever becomes
+//! of it, the head counts.
 
 use std::{
+    future::Future,
     io,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
+    time::Duration,
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
+/// How long a body is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer answer is given as far as it has come.
 const HELD_BYTES_MAX: usize = 64 << 10;
 const READ_BYTES: usize = 4 << 10;
@@ -25,8 +33,9 @@ pub(super) struct Answer<S> {
 
 #[derive(Debug)]
 enum Stage {
-    /// What has come of the answer.
-    Coming(Vec<u8>),
+    /// What has come of the answer, and until when the rest of its body is waited for, once that is
+    /// all that is missing.
+    Coming(Vec<u8>, Option<Pin<Box<Sleep>>>),
     /// What has been held back, and how much of it is given.
     Giving(Vec<u8>, usize),
     /// Whatever comes is given.
@@ -35,7 +44,7 @@ enum Stage {
 
 impl<S> Answer<S> {
     pub(super) const fn of(inner: S) -> Self {
-        Self { inner, stage: Stage::Coming(Vec::new()) }
+        Self { inner, stage: Stage::Coming(Vec::new(), None) }
     }
 
     pub(super) const fn get_ref(&self) -> &S {
@@ -43,29 +52,35 @@ impl<S> Answer<S> {
     }
 }
 
-/// Whether nothing more of an answer is to be waited for.
-fn is_whole(answer: &[u8]) -> bool {
+/// How much of an answer has come.
+#[derive(Debug, PartialEq, Eq)]
+enum Come {
+    /// Not yet its head.
+    Part,
+    /// Its head; more of the body is to come, or may be.
+    Head,
+    Whole,
+}
+
+fn come(answer: &[u8]) -> Come {
     let mut headers = [httparse::EMPTY_HEADER; HEADERS_MAX];
     let mut response = httparse::Response::new(&mut headers);
     let head = match response.parse(answer) {
-        Ok(httparse::Status::Partial) => return false,
+        Ok(httparse::Status::Partial) => return Come::Part,
         Ok(httparse::Status::Complete(head)) => head,
         // Whoever asked will see what is wrong with it.
-        Err(_) => return true,
+        Err(_) => return Come::Whole,
     };
-    if response.code == Some(101) {
-        return true;
-    }
-    let value = |wanted: &str| {
-        let header = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case(wanted));
-        header.and_then(|header| std::str::from_utf8(header.value).ok()).map(str::trim)
+    let length = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
+    let length =
+        length.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok());
+    let is_whole = match (response.code, length) {
+        (Some(101), _) => true,
+        (_, Some(length)) => answer.len() - head >= length,
+        // In chunks, or up to the end of the connection.
+        (_, None) => answer.ends_with(b"0\r\n\r\n"),
     };
-    let body = answer.len() - head;
-    match (value("transfer-encoding"), value("content-length")) {
-        (Some(_), _) => answer.ends_with(b"0\r\n\r\n"),
-        (None, Some(length)) => length.parse().map_or(true, |length: usize| body >= length),
-        (None, None) => true,
-    }
+    if is_whole { Come::Whole } else { Come::Head }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
@@ -88,13 +103,32 @@ impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Stage::Coming(held) => {
+                Stage::Coming(held, patience) => {
                     let mut space = [0; READ_BYTES];
                     let mut read = ReadBuf::new(&mut space);
-                    ready!(Pin::new(&mut *inner).poll_read(cx, &mut read))?;
-                    held.extend_from_slice(read.filled());
-                    let ended = read.filled().is_empty();
-                    if ended || held.len() > HELD_BYTES_MAX || is_whole(held) {
+                    let is_over = match Pin::new(&mut *inner).poll_read(cx, &mut read) {
+                        Poll::Ready(Err(error)) if held.is_empty() => {
+                            return Poll::Ready(Err(error));
+                        }
+                        Poll::Ready(Err(_)) => true,
+                        Poll::Ready(Ok(())) => {
+                            held.extend_from_slice(read.filled());
+                            let come = come(held);
+                            if come == Come::Head {
+                                patience.get_or_insert_with(|| Box::pin(sleep(PATIENCE)));
+                            }
+                            let is_end = read.filled().is_empty() || held.len() > HELD_BYTES_MAX;
+                            is_end || come == Come::Whole
+                        }
+                        Poll::Pending => {
+                            let Some(patience) = patience else { return Poll::Pending };
+                            if patience.as_mut().poll(cx).is_pending() {
+                                return Poll::Pending;
+                            }
+                            true
+                        }
+                    };
+                    if is_over {
                         *stage = Stage::Giving(std::mem::take(held), 0);
                     }
                 }
@@ -175,12 +209,41 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_held_back_for_what_was_not_announced() {
+    async fn nothing_is_held_back_of_what_is_accepted_or_no_answer() {
         let open = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n";
-        for head in [open, "HTTP/1.1 503 Service Unavailable\r\n\r\n", "no HTTP\r\n\r\n"] {
+        for head in [open, "no HTTP\r\n\r\n"] {
             assert_eq!(read(&[head, "later"]).await, [head, "later"]);
         }
+    }
+
+    /// The head says what to do; a body that does not come whole does not keep it back.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_never_comes_is_not_waited_for_long() {
         let cut = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\nNOT";
         assert_eq!(read(&[cut]).await, [cut, ""]);
+        let endless = "HTTP/1.1 401 Unauthorized\r\n\r\nNOT_FOUND";
+        for answer in [cut, endless] {
+            let (mut far, near) = duplex(1 << 10);
+            let mut near = Answer::of(near);
+            far.write_all(answer.as_bytes()).await.unwrap();
+            let begun = tokio::time::Instant::now();
+            let mut space = [0; 1 << 10];
+            let count = near.read(&mut space).await.unwrap();
+            assert_eq!(&space[..count], answer.as_bytes());
+            assert_eq!(begun.elapsed().as_secs(), PATIENCE.as_secs());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_has_come_is_given_where_the_connection_breaks() {
+        let cut = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\nNOT";
+        let broken = tokio_test::io::Builder::new()
+            .read(cut)
+            .read_error(io::ErrorKind::ConnectionReset.into())
+            .build();
+        let mut near = Answer::of(broken);
+        let mut space = [0; 1 << 10];
+        let count = near.read(&mut space).await.unwrap();
+        assert_eq!(&space[..count], cut);
     }
 }

@@ -154,7 +154,9 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
     let status = response.status().as_u16();
     let body = response.body().as_deref().unwrap_or_default();
-    let body: String = String::from_utf8_lossy(body)
+    let is_chunked = response.headers().contains_key("transfer-encoding");
+    let body = if is_chunked { dechunked(body) } else { body.to_vec() };
+    let body: String = String::from_utf8_lossy(&body)
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(REASON_CHARS_MAX)
@@ -174,6 +176,19 @@ fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
         // A second that has begun: on average half of it is over.
         .map(|date| date.timestamp().as_millisecond() + 500 - clock::wall_ns() / 1_000_000);
     Refusal::Key { status, reason, clock_skew_ms }
+}
+
+/// A body that came in chunks, as far as it came.
+fn dechunked(mut body: &[u8]) -> Vec<u8> {
+    let mut whole = Vec::new();
+    while let Ok(httparse::Status::Complete((start, length))) = httparse::parse_chunk_size(body) {
+        let rest = body.get(start..).unwrap_or_default();
+        let length = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+        let (chunk, rest) = rest.split_at(length);
+        whole.extend_from_slice(chunk);
+        body = rest.strip_prefix(b"\r\n").unwrap_or_default();
+    }
+    whole
 }
 
 /// An error with its causes, on one line.
@@ -196,6 +211,13 @@ mod tests {
     use tokio_tungstenite::{accept_async, client_async};
 
     use super::*;
+
+    #[test]
+    fn a_reason_in_chunks_is_put_together() {
+        assert_eq!(dechunked(b"3\r\nNOT\r\n6\r\n_FOUND\r\n0\r\n\r\n"), b"NOT_FOUND");
+        assert_eq!(dechunked(b"3\r\nNOT\r\n6\r\n_FO"), b"NOT_FO");
+        assert_eq!(dechunked(b"zz"), b"");
+    }
 
     #[tokio::test]
     async fn while_messages_wait_the_time_is_that_of_their_arrival() {

@@ -16,8 +16,9 @@ use super::{
 const LEVEL: i32 = 3;
 /// Where nothing else tells, a partial copy that was not written to for so long is a dead one's.
 const DEAD_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// A copy leaves this much of the disk to what is being recorded, or a twentieth of a small one.
-const LEFT_FREE: u64 = 64 << 20;
+/// A copy leaves this much of the disk to what is recorded while it is made, or a twentieth of a
+/// small disk. No more: on a disk that is nearly full a copy is what makes room.
+const LEFT_FREE: u64 = 16 << 20;
 
 /// Compresses `X.sealed.jsonl` to `X.jsonl.zst` and removes it, after the copy was read back and
 /// its digest found equal to the seal's. Interrupted at any point, one whole file remains, and the

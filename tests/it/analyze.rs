@@ -338,10 +338,10 @@ fn a_gap_is_exported_with_the_markets_and_times_that_it_concerns() {
         .frame(10, 1, snapshot(1, 1, A, &[("0.4700", "3.00")], &[]))
         .frame(11, 1, trade(3, 1, A, "t1", "0.4900", "2.00", ""))
         .frame(12, 1, trade(3, 3, A, "t2", "0.4900", "2.00", ""))
-        .frame(13, 1, ticker(2, A, "0.4700"))
+        .frame(19, 1, ticker(2, A, "0.4700"))
         .file("a.jsonl");
     let analyzer = tape.load();
-    for (from, to, rows) in [(0, 11, 0), (0, 13, 1), (12, 20, 1), (14, 20, 0)] {
+    for (from, to, rows) in [(0, 11, 0), (0, 13, 1), (12, 18, 1), (13, 18, 0), (20, 30, 0)] {
         let range = Range { from_ns: Some(at(from)), to_ns: Some(at(to)) };
         let selection = Selection { markets: Some(A.into()), range };
         let file = tape.path().join("gaps.csv");

@@ -117,16 +117,8 @@ fn lists_have_the_columns_of_their_views() {
 #[test]
 fn a_query_tells_of_holes_in_what_it_reads() {
     let tape = tape();
-    let crossed = |markets: &str| {
-        let selection = Selection { markets: Some(markets.into()), range: Range::default() };
-        load(&tape).crossed(&selection, Table::Bbo).unwrap().len()
-    };
-    assert!(crossed("*") > crossed(FED) && crossed(FED) > 0);
-    let told = |count: usize| {
-        let holes = format!("{count} holes are in what the query reads");
-        if count == 1 { "a hole is in what the query reads".to_owned() } else { holes }
-    };
-    let all = told(crossed("*"));
+    let gaps = load(&tape).gaps().unwrap().len();
+    let all = format!("has {gaps} gap");
     for (query, tells) in [
         ("SELECT count(*) FROM bbo", true),
         ("WITH x AS (FROM Book_Events) FROM x", true),
@@ -137,16 +129,29 @@ fn a_query_tells_of_holes_in_what_it_reads() {
         ("FROM bbo ASOF JOIN spans ON bbo.ts >= spans.ts_from", false),
         ("FROM gaps", false),
         ("SELECT 'bbo'", false),
-        ("FROM trades", false),
+        ("SUMMARIZE bbo", true),
+        ("WITH gaps AS (FROM bbo) SELECT count(*) FROM gaps", true),
+        ("WITH bbo AS (SELECT 1) FROM bbo", false),
     ] {
         let output = kalshi(&tape, &["analyze", "sql", query]);
         assert_eq!(err(&output).contains(&all), tells, "{query}: {}", err(&output));
         let strict = kalshi(&tape, &["analyze", "sql", query, "--strict"]);
         assert_eq!(strict.status.code(), Some(if tells { 3 } else { 0 }), "{query}");
     }
-    let output =
-        kalshi(&tape, &["analyze", "sql", &format!("FROM spread_bars('{FED}', null, null, null)")]);
-    assert!(err(&output).contains(&told(crossed(FED))), "{}", err(&output));
+    let second = Tape::session("s2").connected(100, 1).frame(
+        101,
+        1,
+        snapshot(1, 1, A, &[("0.3000", "3.00")], &[]),
+    );
+    let later = second.text().replace(&at(0).to_string(), &at(100).to_string());
+    fs::write(tape.path().join("logs/b.jsonl"), later).unwrap();
+    let pause = err(&kalshi(&tape, &["analyze", "sql", "FROM trades"]));
+    assert!(pause.contains("has 1 pause between sessions (`FROM sessions`);"), "{pause}");
+    let bars = format!("FROM spread_bars('{A}', null, null, null)");
+    let [sql, asked] = [&["analyze", "sql", &bars][..], &["analyze", "spread", A]]
+        .map(|arguments| err(&kalshi(&tape, arguments)));
+    assert!(asked.contains("has a hole"), "{asked}");
+    assert_eq!(sql, asked);
 }
 
 /// Values are exact in each format, and what cannot be written is no text.
@@ -157,19 +162,22 @@ fn values_are_printed_as_they_are() {
     let query = format!(
         "SELECT {huge} AS a, 'infinity'::TIMESTAMP AS b, '-infinity'::TIMESTAMP_NS AS c,
                 123456789.123456789::DOUBLE AS d, 'NaN'::DOUBLE AS e, 1 AS a,
-                TIMESTAMP_NS '2026-05-11 05:00:00' AS f"
+                TIMESTAMP_NS '2026-05-11 05:00:00' AS f, ['infinity'::TIMESTAMP] AS g,
+                {{'h': [{huge}]}} AS h"
     );
     let output = kalshi(&tape, &["analyze", "sql", &query, "--format", "json"]);
     let row = format!(
-        r#"[{{"a":{huge},"b":"infinity","c":"-infinity","d":123456789.12345679,"e":"NaN","a_1":1,"f":"2026-05-11T05:00:00.000000000"}}]"#
+        r#"[{{"a":{huge},"b":"infinity","c":"-infinity","d":123456789.12345679,"e":"NaN","a_1":1,"f":"2026-05-11T05:00:00.000000000","g":["infinity"],"h":{{"h":[{huge}]}}}}]"#
     );
     assert_eq!(out(&output).trim_end(), row);
     let output = kalshi(&tape, &["analyze", "sql", &query]);
-    let row =
-        format!("{huge},infinity,-infinity,123456789.12345679,NaN,1,2026-05-11T05:00:00.000000000");
+    let row = format!(
+        r#"{huge},infinity,-infinity,123456789.12345679,NaN,1,2026-05-11T05:00:00.000000000,"[""infinity""]","{{""h"":[{huge}]}}""#
+    );
     assert_eq!(out(&output).lines().nth(1), Some(row.as_str()));
-    let output = kalshi(&tape, &["analyze", "sql", "SELECT '290000-12-31'::TIMESTAMP"]);
-    assert_eq!(output.status.code(), Some(1));
+    for query in ["SELECT '290000-12-31'::TIMESTAMP", "SELECT ['290000-12-31'::TIMESTAMP]"] {
+        assert_eq!(kalshi(&tape, &["analyze", "sql", query]).status.code(), Some(1), "{query}");
+    }
 }
 
 /// Only a terminal is too small for it.
@@ -207,9 +215,9 @@ fn a_macro_knows_its_markets_and_times() {
         ("'2026-13-01'", "is no time"),
         ("'yesterday'", "is no time"),
         ("1.5", "is no time"),
-        ("5", "are too few for nanoseconds"),
-        ("1778477650000", "are too few for nanoseconds"),
-        ("'1778477650'", "are too few for nanoseconds"),
+        ("5", "is not in nanoseconds"),
+        ("1778477650000", "is not in nanoseconds"),
+        ("'1778477650'", "is not in nanoseconds"),
     ] {
         let reason = format!("`{}` {wrong}", time.trim_matches('\''));
         is_refused(&format!("FROM book_at('{A}', {time})"), &reason);

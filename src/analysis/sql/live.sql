@@ -24,19 +24,31 @@ FROM numbered
 GROUP BY piece, span
 ORDER BY ALL;
 
--- The same of all markets, cut wherever a span begins or ends.
+-- The same of all markets, cut wherever a span begins or ends within an island, which is spans that
+-- overlap: mostly one is alone.
 CREATE OR REPLACE VIEW lake.all_live AS
-WITH edge AS (
-    SELECT DISTINCT ticker, unnest([from_ns, to_ns]) AS at_ns FROM lake.span
+WITH ordered AS (
+    SELECT ticker, span, from_ns, to_ns,
+           from_ns < max(to_ns) OVER (PARTITION BY ticker ORDER BY from_ns, span
+                                      ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS is_beside
+    FROM lake.span
+    WHERE to_ns > from_ns
+), spans AS (
+    SELECT ticker, span, from_ns, to_ns,
+           count(*) FILTER (NOT coalesce(is_beside, false))
+               OVER (PARTITION BY ticker ORDER BY from_ns, span) AS island
+    FROM ordered
+), edge AS (
+    SELECT DISTINCT ticker, island, unnest([from_ns, to_ns]) AS at_ns FROM spans
 ), step AS (
-    SELECT ticker, at_ns AS from_ns,
-           lead(at_ns) OVER (PARTITION BY ticker ORDER BY at_ns) AS to_ns
+    SELECT ticker, island, at_ns AS from_ns,
+           lead(at_ns) OVER (PARTITION BY ticker, island ORDER BY at_ns) AS to_ns
     FROM edge
 )
 SELECT step.ticker, step.from_ns, step.to_ns,
-       arg_max(span.span, (span.from_ns, span.span)) AS span
+       arg_max(spans.span, (spans.from_ns, spans.span)) AS span
 FROM step
-JOIN lake.span ON span.ticker = step.ticker
-              AND span.from_ns <= step.from_ns AND span.to_ns >= step.to_ns
+JOIN spans ON spans.ticker = step.ticker AND spans.island = step.island
+          AND spans.from_ns <= step.from_ns AND spans.to_ns >= step.to_ns
 WHERE step.to_ns > step.from_ns
 GROUP BY ALL;

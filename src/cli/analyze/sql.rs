@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::Context;
-use kalshi_orderbook::analysis::{Analyzer, Existing, FileFormat, Hole};
+use kalshi_orderbook::analysis::{Analyzer, Existing, FileFormat};
 
 use super::{Common, Failure, output};
 
@@ -16,8 +16,9 @@ use super::{Common, Failure, output};
 #[command(after_help = "\
 Views: ticker_data, trades, book_events, bbo, lifecycle, markets, sessions, gaps, spans,
 coverage, oddities. `DESCRIBE bbo` lists the columns of one; docs/sql.md says what they mean.
-book_at(wanted, instant) is the book of a market at an instant; spread_bars(wanted, start, stop, every)
-and vwap_bars(wanted, start, stop, every) are `analyze spread` and `analyze vwap`.
+book_at(wanted, instant) is the book of a market at an instant;
+spread_bars(wanted, start, stop, every) and vwap_bars(wanted, start, stop, every) are
+`analyze spread` and `analyze vwap`.
 
 Examples:
   kalshi analyze sql \"SELECT AVG(price) FROM ticker_data WHERE ticker = 'KXBTC15M-26MAY110145-45'\"
@@ -28,9 +29,9 @@ Examples:
 
 One query at a time, and it only reads: also files of your own, with read_csv, read_parquet and
 their like. COPY, CREATE, INSERT, ATTACH, SET and all else that changes something is refused.
-Prices are dollars, sizes contracts, times UTC. Where messages are missing in what the query reads, a
-warning counts the holes, and with --strict the exit code is 3; which of them the answer crosses, the
-views `gaps` and `coverage` say. Ctrl-C stops it at once, with exit code 130.")]
+Prices are dollars, sizes contracts, times UTC. Where something is missing in what the query reads, at
+whatever time, a warning says how often, and with --strict the exit code is 3; of a macro, it names the
+holes of its market. Which of them the answer crosses, the views `gaps` and `coverage` say. Ctrl-C stops it at once, with exit code 130.")]
 pub(crate) struct Args {
     /// The query; `-` reads it from standard input
     query: String,
@@ -67,19 +68,23 @@ pub(crate) fn run(common: &Common, analyzer: &Analyzer, args: &Args) -> Result<E
             out.flush()?;
         }
     }
-    let holes = analyzer.holes_beneath(&query)?;
-    if let Some(Hole { ticker, from, to, reason }) = holes.first() {
-        let count = if let [_] = *holes {
-            "a hole is".into()
-        } else {
-            format!("{} holes are", holes.len())
-        };
+    let beneath = analyzer.beneath(&query)?;
+    let counts = [
+        (beneath.gaps, "gap", " (`FROM gaps`)"),
+        (beneath.pauses, "pause", " between sessions (`FROM sessions`)"),
+    ];
+    let counts = counts.into_iter().filter(|(count, ..)| *count > 0).map(|(count, name, more)| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {name}{plural}{more}")
+    });
+    let counts: Vec<String> = counts.collect();
+    if !counts.is_empty() {
         let text = format!(
-            "{count} in what the query reads; whether its answer crosses it is not known. \
-             The first is of {ticker} from {from} to {to} ({reason}); \
-             `FROM coverage` and `FROM gaps` tell more"
+            "what the query reads has {}; SQL does not say whether its answer crosses that",
+            counts.join(" and ")
         );
         output::warn(common, &text);
     }
-    Ok(ExitCode::from(if !holes.is_empty() && common.strict { 3 } else { 0 }))
+    let code = output::holes(common, &beneath.of_markets);
+    Ok(if !beneath.is_empty() && common.strict { ExitCode::from(3) } else { code })
 }
