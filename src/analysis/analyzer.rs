@@ -421,10 +421,12 @@ impl Analyzer {
     /// # Errors
     /// [`Error::UnknownTicker`], [`Error::NoMatch`].
     pub fn crossed(&self, selection: &Selection, table: Table) -> Result<Vec<Hole>, Error> {
-        let named = selection.markets.as_ref().is_some_and(|markets| !is_glob(markets));
-        let tickers = self.chosen(selection)?;
         let Some(of) = table.of() else { return Ok(Vec::new()) };
-        crossed::crossed(self.tables()?, of, tickers.as_deref(), selection.range, named)
+        let range = selection.range;
+        if let Some(ticker) = selection.markets.as_ref().filter(|markets| !is_glob(markets)) {
+            return self.of_market(ticker, |market| holes::holes(market, range, of));
+        }
+        crossed::crossed(self.tables()?, of, self.chosen(selection)?.as_deref(), range)
     }
 
     /// The recorded markets that a ticker or a glob (`*`, `?`) stands for, by name.

@@ -1,4 +1,4 @@
-//! Which holes an export or a query crosses: what the rules need to know, of many markets at once.
+//! Which holes an export crosses: what the rules need to know, of many markets at once.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,13 @@ use super::{
     holes::{self, Carried, Known, Missing, Of},
 };
 
-/// The holes of the chosen markets (`None`: all) within a range, oldest first. What lies outside of
-/// all that is recorded counts where a market is `named`, and so does what was never asked for of it.
+/// The holes of the chosen markets (`None`: all) within a range, oldest first, but for what lies
+/// outside of all that is recorded of one.
 pub(super) fn crossed(
     connection: &Connection,
     of: Of,
     tickers: Option<&[String]>,
     range: Range,
-    named: bool,
 ) -> Result<Vec<Hole>, Error> {
     let chosen = match tickers {
         None => "SELECT DISTINCT ticker FROM lake.presence".to_owned(),
@@ -33,7 +32,7 @@ pub(super) fn crossed(
     let missing = missing.map_err(database::failed("ask for the holes that are crossed"))?;
     let mut holes = Vec::new();
     for (ticker, mut missing) in missing {
-        missing.retain(|missing| named || !missing.is_outside);
+        missing.retain(|missing| !missing.is_outside);
         holes.extend(holes::within(&ticker, range, missing));
     }
     holes.sort_by(|a, b| (a.from, a.to, &a.ticker).cmp(&(b.from, b.to, &b.ticker)));
