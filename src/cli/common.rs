@@ -62,12 +62,32 @@ pub(crate) enum LogFormat {
     Json,
 }
 
+/// A text without what a terminal would obey: names and titles may come from anywhere.
+pub(crate) fn tame(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\t' => ' ',
+        c if c.is_control() && c != '\n' => '\u{fffd}',
+        c => c,
+    };
+    text.replace("\r\n", "\n").chars().map(shown).collect()
+}
+
 /// Prints a warning on standard error.
 pub(crate) fn warn(common: &Common, text: &str) {
     let line = match common.log_format {
-        LogFormat::Text => format!("warning: {text}"),
+        LogFormat::Text => format!("warning: {}", tame(text)),
         LogFormat::Json => serde_json::json!({ "level": "warn", "message": text }).to_string(),
     };
     // Nothing is left to be done where standard error itself is closed.
     drop(writeln!(io::stderr(), "{line}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_told_nothing_to_do() {
+        assert_eq!(tame("a\u{1b}[31m\tb\r\nc\u{7}"), "a\u{fffd}[31m b\nc\u{fffd}");
+    }
 }

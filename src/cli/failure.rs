@@ -6,6 +6,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
+use super::common::tame;
+
 /// How a key in PEM begins. No text with it in it is printed.
 pub(crate) const PEM_START: &str = "-----BEGIN";
 
@@ -103,7 +105,7 @@ fn safe(text: String) -> String {
     if text.contains(PEM_START) {
         "a private key is where it does not belong; it is not shown".to_owned()
     } else {
-        text
+        tame(&text)
     }
 }
 

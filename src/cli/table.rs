@@ -5,6 +5,8 @@ use std::ops::Range;
 use comfy_table::{CellAlignment, Table, presets};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::common::tame;
+
 /// On a terminal, so many rows are shown from the beginning, and from the end.
 pub(crate) const ENDS: usize = 50;
 /// Stands for what is not shown.
@@ -29,7 +31,9 @@ pub(crate) fn fit(
     width: usize,
 ) -> String {
     let shown = rows.len();
-    rows.iter_mut().chain([&mut header]).flatten().for_each(tame);
+    for text in rows.iter_mut().chain([&mut header]).flatten() {
+        *text = tame(text);
+    }
     shorten(header.len(), &mut rows);
     let mut numbers: Vec<String> =
         (0..shown).map(|row| (row + 1 + if row < ENDS { 0 } else { hidden }).to_string()).collect();
@@ -109,15 +113,6 @@ fn cut(text: &mut String, room: usize) -> bool {
     };
     *text = text.lines().map(short).collect::<Vec<_>>().join("\n");
     true
-}
-
-/// Takes away what a terminal would obey.
-fn tame(text: &mut String) {
-    *text = text.replace("\r\n", "\n");
-    if text.contains(|c: char| c.is_control() && c != '\n') {
-        let shown = |c: char| if c.is_control() && c != '\n' { '\u{fffd}' } else { c };
-        *text = text.chars().map(shown).collect();
-    }
 }
 
 fn lay(header: Vec<String>, rows: Vec<Vec<String>>) -> Table {
@@ -253,7 +248,7 @@ mod tests {
         let rows = vec![texts(&["1", &"日本".repeat(40)]), texts(&["2", "\u{1b}[31mred\t!"])];
         let text = fit(texts(&["n", "name"]), rows, 0, 30);
         assert!(text.lines().take(3).all(|line| line.width() <= 30), "{text}");
-        assert!(text.contains("\u{fffd}[31mred\u{fffd}!"), "{text}");
+        assert!(text.contains("\u{fffd}[31mred !"), "{text}");
         let wide = fit(texts(&["n", &"sum(x) ".repeat(20)]), vec![texts(&["1", "2"])], 0, 30);
         assert!(wide.lines().take(2).all(|line| line.width() <= 30), "{wide}");
         let rows = vec![texts(&["12345", "12345"])];
