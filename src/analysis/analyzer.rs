@@ -470,7 +470,7 @@ impl Analyzer {
         if !asked.is_empty() {
             let known: BTreeSet<_> = source::tickers(&self.lakes.borrow())?.into_iter().collect();
             if let Some(ticker) = asked.difference(&known).next() {
-                return Err(unknown(ticker, source::tickers(&self.lakes.borrow())?));
+                return Err(unknown(ticker, known.iter().cloned()));
             }
         }
         // What only these tell takes milliseconds to write down.

@@ -162,6 +162,8 @@ pub(super) struct Reading {
 pub(super) struct Named {
     /// Tables and views whose rows it reads.
     pub(super) tables: BTreeSet<String>,
+    /// Queries of its own, which may have names of views.
+    pub(super) own: BTreeSet<String>,
     /// Macros of the archive, and the market that each is asked about, where it is a text.
     pub(super) asked: BTreeSet<(String, Option<String>)>,
 }
@@ -215,7 +217,8 @@ impl Named {
 
     /// Whether the query reads what tells of holes.
     pub(super) fn tells_of_holes(&self) -> bool {
-        ["gaps", "coverage", "spans"].iter().any(|telling| self.tables.contains(*telling))
+        let is_read = |view: &&str| self.tables.contains(*view) && !self.own.contains(*view);
+        ["gaps", "coverage", "spans"].iter().any(is_read)
     }
 }
 
@@ -223,7 +226,10 @@ fn tree(connection: &Connection, text: &str) -> Result<Tree, Error> {
     let fail = database::failed("read the query");
     let sql = "SELECT json_serialize_sql($1::VARCHAR)::VARCHAR";
     let json: String = connection.query_row(sql, [text], |row| row.get(0)).map_err(&fail)?;
-    serde_json::from_str(&json).map_err(|error| Error::Syntax(error.to_string()))
+    let mut tree = serde_json::Deserializer::from_str(&json);
+    // DuckDB's parser has a limit of its own, of a thousand expressions in each other.
+    tree.disable_recursion_limit();
+    Tree::deserialize(&mut tree).map_err(|error| Error::Syntax(error.to_string()))
 }
 
 /// One query, and only table functions that read.
@@ -234,9 +240,7 @@ fn check(tree: &Tree) -> Result<Named, Error> {
         [] => return Err(Error::Refused("an empty query".into())),
         several => return Err(Error::Refused(format!("a text of {} queries", several.len()))),
     }
-    let mut own = BTreeSet::new();
-    tree.statements.iter().for_each(|statement| own_names(statement, &mut own));
-    named.tables.retain(|name| !own.contains(name));
+    tree.statements.iter().for_each(|statement| own_names(statement, &mut named.own));
     Ok(named)
 }
 
@@ -351,11 +355,19 @@ fn pivot(text: &str) -> Option<Reading> {
         && !OTHERS.iter().any(|function| lower.contains(function))
         && !VERBS.iter().any(|verb| word(text).0.eq_ignore_ascii_case(verb));
     let table = format!("(\n{text}\n)");
-    // Without its tree, whatever looks like a name, and is in no text.
-    let outside = lower.split('\'').step_by(2);
+    // Without its tree, whatever looks like a name; in texts, too, where there may be comments.
+    let has_comments = text.contains("--") || text.contains("/*");
+    let outside = lower.split('\'').step_by(if has_comments { 1 } else { 2 });
     let words =
         outside.flat_map(|part| part.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'));
-    let named = || Named { tables: words.map(str::to_owned).collect(), ..Named::default() };
+    let tables: BTreeSet<String> = words.map(str::to_owned).collect();
+    let named = || {
+        let called = MACROS.iter().filter(|(name, _)| tables.contains(*name));
+        let asked = called.map(|(name, _)| ((*name).to_owned(), None)).collect();
+        // What tells of holes is not looked for: it would be believed wherever it stands.
+        let own = ["gaps", "coverage", "spans"].map(str::to_owned).into();
+        Named { tables: tables.clone(), own, asked }
+    };
     fits.then(|| Reading { sql: format!("FROM {table}"), table: Some(table), named: named() })
 }
 

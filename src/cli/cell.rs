@@ -29,13 +29,18 @@ impl<'a> Cells<'a> {
         if self.values.is_null(row) {
             return Ok(String::new());
         }
-        if let DataType::Decimal128(_, 0) = self.values.data_type() {
-            return Ok(self.values.as_primitive::<Decimal128Type>().value(row).to_string());
-        }
         if self.values.data_type().is_nested() {
             let mut json = String::new();
             self.write_json(&mut json, row)?;
             return Ok(json);
+        }
+        self.plain(row)
+    }
+
+    /// A value that is there and holds no others.
+    pub(crate) fn plain(&self, row: usize) -> Result<String, ArrowError> {
+        if let DataType::Decimal128(_, 0) = self.values.data_type() {
+            return Ok(self.values.as_primitive::<Decimal128Type>().value(row).to_string());
         }
         match infinite(self.values, row) {
             Some(text) => Ok(text.to_owned()),

@@ -86,7 +86,7 @@ pub(crate) fn report(failure: &Failure, out: &mut impl Write) -> ExitCode {
     drop(writeln!(out, "error: {}", safe(causes.join(": "))));
     if let Some(hint) = &failure.hint {
         for line in hint.lines() {
-            drop(writeln!(out, "hint: {line}"));
+            drop(writeln!(out, "hint: {}", tame(line)));
         }
     }
     ExitCode::from(failure.code)

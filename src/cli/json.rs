@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use kalshi_orderbook::analysis::arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch},
+    array::{Array, ArrayRef, AsArray, RecordBatch, UnionArray},
     datatypes::DataType,
     error::ArrowError,
 };
@@ -63,8 +63,10 @@ impl Cells<'_> {
                 name(out, &keys.text(entry)?);
                 values.write_json(out, entry)
             })
+        } else if let Some(union) = values.as_any().downcast_ref::<UnionArray>() {
+            Cells::of(&union.value(row))?.write_json(out, 0)
         } else {
-            let text = self.text(row)?;
+            let text = self.plain(row)?;
             let kind = values.data_type();
             let whole = kind.is_integer() || matches!(kind, DataType::Decimal128(_, 0));
             let plain = whole || kind.is_floating() || *kind == DataType::Boolean;

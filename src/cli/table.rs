@@ -148,7 +148,11 @@ fn shorten_fractions(column: &mut [&mut String]) {
     const DIGITS: usize = 6;
     let fraction = |text: &str| text.split_once('.').map(|(_, digits)| digits.len());
     // More digits than these are no double's.
-    let is_double = |text: &str| text.bytes().filter(u8::is_ascii_digit).count() <= 20;
+    let is_double = |text: &str| {
+        let number = text.split(['e', 'E']).next().unwrap_or_default();
+        let digits = number.trim_start_matches(['-', '0', '.']);
+        digits.bytes().filter(u8::is_ascii_digit).count() <= 17
+    };
     let number = |text: &String| is_double(text) && text.parse::<f64>().is_ok_and(f64::is_finite);
     let fractions = |text: &String| {
         text.is_empty() || text == MORE || text.contains(['.', 'e']) && number(text)
@@ -183,7 +187,8 @@ fn shorten_times(column: &mut [&mut String]) {
     for text in column {
         let Some((before, after)) = text.split_once('.') else { continue };
         let zone = if after.ends_with('Z') { "Z" } else { "" };
-        let decimals = after.get(..needed).unwrap_or(after);
+        let decimals = after.trim_end_matches('Z');
+        let decimals = decimals.get(..needed).unwrap_or(decimals);
         let point = if needed == 0 { "" } else { "." };
         **text = format!("{before}{point}{decimals}{zone}");
     }
@@ -207,6 +212,10 @@ mod tests {
         assert_eq!(lines([whole, ""]), ["2026-05-11T05:33:41Z", ""]);
         assert_eq!(lines([whole, milli]), ["2026-05-11T05:33:41.00Z", "2026-05-11T05:33:41.12Z"]);
         assert_eq!(lines([whole, "a.b"]), [whole, "a.b"]);
+        let short = "2026-05-11T05:33:41.1Z";
+        assert_eq!(lines([short, milli]), [short, "2026-05-11T05:33:41.12Z"]);
+        let exact = ["123456789012.12345678", "99999999999.99999999"];
+        assert_eq!(lines(exact).iter().map(|line| line.trim()).collect::<Vec<_>>(), exact);
     }
 
     fn numbered(count: usize) -> Vec<Vec<String>> {

@@ -19,8 +19,8 @@ use tokio::{
 
 /// How long a body is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// A longer answer is given as far as it has come.
-const HELD_BYTES_MAX: usize = 64 << 10;
+/// A longer answer is given as far as it has come: no more than this is read of it at once.
+const HELD_BYTES_MAX: usize = 4 << 10;
 const READ_BYTES: usize = 4 << 10;
 const HEADERS_MAX: usize = 124;
 
@@ -74,11 +74,12 @@ fn come(answer: &[u8]) -> Come {
     let length = response.headers.iter().find(|h| h.name.eq_ignore_ascii_case("content-length"));
     let length =
         length.and_then(|header| std::str::from_utf8(header.value).ok()?.trim().parse().ok());
+    let body = answer.get(head..).unwrap_or_default();
     let is_whole = match (response.code, length) {
         (Some(101), _) => true,
-        (_, Some(length)) => answer.len() - head >= length,
+        (_, Some(length)) => body.len() >= length,
         // In chunks, or up to the end of the connection.
-        (_, None) => answer.ends_with(b"0\r\n\r\n"),
+        (_, None) => body == b"0\r\n\r\n" || body.ends_with(b"\r\n0\r\n\r\n"),
     };
     if is_whole { Come::Whole } else { Come::Head }
 }
@@ -107,7 +108,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
                     let mut space = [0; READ_BYTES];
                     let mut read = ReadBuf::new(&mut space);
                     let is_over = match Pin::new(&mut *inner).poll_read(cx, &mut read) {
-                        Poll::Ready(Err(error)) if held.is_empty() => {
+                        Poll::Ready(Err(error)) if come(held) == Come::Part => {
                             return Poll::Ready(Err(error));
                         }
                         Poll::Ready(Err(_)) => true,
@@ -198,10 +199,12 @@ mod tests {
     async fn a_refusal_is_given_with_its_body() {
         let head = "HTTP/1.1 401 Unauthorized\r\nContent-Length: 9\r\n\r\n";
         let chunked = "HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\n\r\n";
+        let ending = "HTTP/1.1 401 Unauthorized\r\ntransfer-encoding: chunked\r\nX: 10\r\n\r\n";
         for parts in [
             &[head, "NOT_FOUND"] as &[&str],
             &["HTTP/1.1 401 Unauthorized\r\nContent-", "Length: 9\r\n\r\nNOT", "_FOUND"],
             &[chunked, "9\r\nNOT_", "FOUND\r\n", "0\r\n\r\n"],
+            &[ending, "9\r\nNOT_FOUND\r\n0\r\n\r\n"],
         ] {
             let [first, second] = read(parts).await;
             assert_eq!((first, second), (parts.concat(), String::new()));

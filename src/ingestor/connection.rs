@@ -154,7 +154,8 @@ fn tls() -> Result<ClientConfig, rustls::Error> {
 fn refusal(response: &Response<Option<Vec<u8>>>) -> Refusal {
     let status = response.status().as_u16();
     let body = response.body().as_deref().unwrap_or_default();
-    let is_chunked = response.headers().contains_key("transfer-encoding");
+    let encoding = response.headers().get("transfer-encoding").map(HeaderValue::as_bytes);
+    let is_chunked = encoding.is_some_and(|encoding| encoding.ends_with(b"chunked"));
     let body = if is_chunked { dechunked(body) } else { body.to_vec() };
     let body: String = String::from_utf8_lossy(&body)
         .chars()

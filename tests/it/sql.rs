@@ -131,7 +131,9 @@ fn a_query_tells_of_holes_in_what_it_reads() {
         ("SELECT 'bbo'", false),
         ("SUMMARIZE bbo", true),
         ("WITH gaps AS (FROM bbo) SELECT count(*) FROM gaps", true),
-        ("WITH bbo AS (SELECT 1) FROM bbo", false),
+        ("WITH bbo AS (FROM bbo LIMIT 1) FROM bbo", true),
+        ("/* it's mine */ PIVOT (SELECT ticker, sid FROM bbo) ON sid USING count(*)", true),
+        (&format!("SELECT {}", vec!["1"; 400].join("+")), false),
     ] {
         let output = kalshi(&tape, &["analyze", "sql", query]);
         assert_eq!(err(&output).contains(&all), tells, "{query}: {}", err(&output));
@@ -175,6 +177,11 @@ fn values_are_printed_as_they_are() {
         r#"{huge},infinity,-infinity,123456789.12345679,NaN,1,2026-05-11T05:00:00.000000000,"[""infinity""]","{{""h"":[{huge}]}}""#
     );
     assert_eq!(out(&output).lines().nth(1), Some(row.as_str()));
+    let output = kalshi(
+        &tape,
+        &["analyze", "sql", "SELECT union_value(a := [1]) AS u, [union_value(a := 'x')] AS v"],
+    );
+    assert_eq!(out(&output), "u,v\n[1],\"[\"\"x\"\"]\"\n", "{}", err(&output));
     for query in ["SELECT '290000-12-31'::TIMESTAMP", "SELECT ['290000-12-31'::TIMESTAMP]"] {
         assert_eq!(kalshi(&tape, &["analyze", "sql", query]).status.code(), Some(1), "{query}");
     }
@@ -217,6 +224,7 @@ fn a_macro_knows_its_markets_and_times() {
         ("1.5", "is no time"),
         ("5", "is not in nanoseconds"),
         ("1778477650000", "is not in nanoseconds"),
+        ("9999999999999999999", "is not in nanoseconds"),
         ("'1778477650'", "is not in nanoseconds"),
     ] {
         let reason = format!("`{}` {wrong}", time.trim_matches('\''));

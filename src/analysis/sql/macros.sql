@@ -1,12 +1,13 @@
 -- Questions as table macros, the same as the program answers without SQL.
 
--- An instant, also given as whole ns since 1970, in ns. Smaller numbers are of other units.
+-- An instant, also given as whole ns since 1970, in ns. Smaller numbers but 0 are of other units.
 CREATE OR REPLACE MACRO lake.instant_ns(instant) AS
 CASE WHEN instant IS NULL THEN NULL
-     WHEN regexp_full_match(instant::VARCHAR, '0|-?[0-9]{19}') THEN instant::VARCHAR::BIGINT
      WHEN regexp_full_match(instant::VARCHAR, '-?[0-9]+')
-     THEN error('`' || instant::VARCHAR || '` is not in nanoseconds since 1970: '
-                || 'give a time as make_timestamp_ns(...), or as 2026-05-11 05:34:00')
+     THEN coalesce(CASE WHEN regexp_full_match(instant::VARCHAR, '-?0|-?[1-9][0-9]{18}')
+                        THEN try_cast(instant::VARCHAR AS BIGINT) END,
+                   error('`' || instant::VARCHAR || '` is not in nanoseconds since 1970: '
+                         || 'give a time as make_timestamp_ns(...), or as 2026-05-11 05:34:00'))
      ELSE coalesce(epoch_ns(try_cast(instant::VARCHAR AS TIMESTAMP_NS)),
                    error('`' || instant::VARCHAR || '` is no time: give one as 2026-05-11 05:34:00, '
                          || 'or in whole nanoseconds since 1970')) END;
