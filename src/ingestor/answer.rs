@@ -1,4 +1,4 @@
-//! A stream that gives the answer to an upgrade as a whole.
+//! The answer to an upgrade, as a whole.
 //!
 //! Of a refusal, tungstenite has what came in one read with the end of its head. The reason may come
 //! after that, and without it nobody knows what to do. It is waited for a little; whatever becomes
@@ -13,26 +13,21 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, ReadBuf},
     time::{Sleep, sleep},
 };
+
+use super::through::Reading;
 
 /// How long a body is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// A longer answer is given as far as it has come: no more than this is read of it at once.
 const HELD_BYTES_MAX: usize = 4 << 10;
-const READ_BYTES: usize = 4 << 10;
 const HEADERS_MAX: usize = 124;
 
-/// `inner`, whose first bytes are the answer to an upgrade.
+/// How far the answer to an upgrade is, which a stream begins with.
 #[derive(Debug)]
-pub(super) struct Answer<S> {
-    inner: S,
-    stage: Stage,
-}
-
-#[derive(Debug)]
-enum Stage {
+pub(super) enum Answer {
     /// What has come of the answer, and until when the rest of its body is waited for, once that is
     /// all that is missing.
     Coming(Vec<u8>, Option<Pin<Box<Sleep>>>),
@@ -42,13 +37,9 @@ enum Stage {
     Open,
 }
 
-impl<S> Answer<S> {
-    pub(super) const fn of(inner: S) -> Self {
-        Self { inner, stage: Stage::Coming(Vec::new(), None) }
-    }
-
-    pub(super) const fn get_ref(&self) -> &S {
-        &self.inner
+impl Answer {
+    pub(super) const fn awaited() -> Self {
+        Self::Coming(Vec::new(), None)
     }
 }
 
@@ -84,30 +75,30 @@ fn come(answer: &[u8]) -> Come {
     if is_whole { Come::Whole } else { Come::Head }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
+impl Reading for Answer {
     fn poll_read(
-        mut self: Pin<&mut Self>,
+        &mut self,
+        mut inner: Pin<&mut impl AsyncRead>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let Self { inner, stage } = &mut *self;
         loop {
-            match stage {
-                Stage::Open => return Pin::new(inner).poll_read(cx, buf),
-                Stage::Giving(held, given) => {
+            match self {
+                Self::Open => return inner.poll_read(cx, buf),
+                Self::Giving(held, given) => {
                     let left = held.get(*given..).unwrap_or_default();
                     let now = left.len().min(buf.remaining());
                     buf.put_slice(left.get(..now).unwrap_or_default());
                     *given += now;
                     if *given >= held.len() {
-                        *stage = Stage::Open;
+                        *self = Self::Open;
                     }
                     return Poll::Ready(Ok(()));
                 }
-                Stage::Coming(held, patience) => {
-                    let mut space = [0; READ_BYTES];
+                Self::Coming(held, patience) => {
+                    let mut space = [0; HELD_BYTES_MAX];
                     let mut read = ReadBuf::new(&mut space);
-                    let is_over = match Pin::new(&mut *inner).poll_read(cx, &mut read) {
+                    let is_over = match inner.as_mut().poll_read(cx, &mut read) {
                         Poll::Ready(Err(error)) if come(held) == Come::Part => {
                             return Poll::Ready(Err(error));
                         }
@@ -130,7 +121,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
                         }
                     };
                     if is_over {
-                        *stage = Stage::Giving(std::mem::take(held), 0);
+                        *self = Self::Giving(std::mem::take(held), 0);
                     }
                 }
             }
@@ -138,46 +129,16 @@ impl<S: AsyncRead + Unpin> AsyncRead for Answer<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Answer<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.inner.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
-    use super::*;
+    use super::{super::through::Through, *};
 
     /// What the first read gives of an answer that comes in these parts, and the second.
     async fn read(parts: &[&str]) -> [String; 2] {
         let (mut far, near) = duplex(1 << 20);
-        let mut near = Answer::of(near);
+        let mut near = Through::new(near, Answer::awaited());
         let parts: Vec<String> = parts.iter().map(|part| (*part).to_owned()).collect();
         let send = tokio::spawn(async move {
             for part in parts {
@@ -227,7 +188,7 @@ mod tests {
         let endless = "HTTP/1.1 401 Unauthorized\r\n\r\nNOT_FOUND";
         for answer in [cut, endless] {
             let (mut far, near) = duplex(1 << 10);
-            let mut near = Answer::of(near);
+            let mut near = Through::new(near, Answer::awaited());
             far.write_all(answer.as_bytes()).await.unwrap();
             let begun = tokio::time::Instant::now();
             let mut space = [0; 1 << 10];
@@ -244,7 +205,7 @@ mod tests {
             .read(cut)
             .read_error(io::ErrorKind::ConnectionReset.into())
             .build();
-        let mut near = Answer::of(broken);
+        let mut near = Through::new(broken, Answer::awaited());
         let mut space = [0; 1 << 10];
         let count = near.read(&mut space).await.unwrap();
         assert_eq!(&space[..count], cut);

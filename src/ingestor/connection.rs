@@ -21,7 +21,7 @@ use tokio_tungstenite::{
     },
 };
 
-use super::{answer::Answer, arrival::Arrival, clock, config::WsUrl};
+use super::{answer::Answer, arrival::Arrival, clock, config::WsUrl, through::Through};
 use crate::protocol::Credentials;
 
 /// The exchange's own limit on a message.
@@ -29,9 +29,12 @@ const MESSAGE_BYTES_MAX: usize = 64 << 20;
 /// How much of a refusal's body is kept.
 const REASON_CHARS_MAX: usize = 300;
 
+/// The bytes of a connection, and when they came.
+type Stream = MaybeTlsStream<Through<TcpStream, Arrival>>;
+
 /// An open, accepted connection.
 pub(super) struct Connection {
-    socket: WebSocketStream<Answer<MaybeTlsStream<Arrival<TcpStream>>>>,
+    socket: WebSocketStream<Through<Stream, Answer>>,
     /// Whether every message that was read has been looked at.
     drained: bool,
 }
@@ -64,7 +67,7 @@ impl Connection {
             .max_message_size(Some(MESSAGE_BYTES_MAX))
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let connecting = async {
-            let socket = Answer::of(connect(request.uri()).await?);
+            let socket = Through::new(connect(request.uri()).await?, Answer::awaited());
             client_async_with_config(request, socket, Some(config)).await
         };
         match timeout(limit, connecting).await {
@@ -90,7 +93,7 @@ impl Connection {
 
     /// When the bytes that end the last message arrived, or later bytes in the same read.
     pub(super) fn arrived(&self) -> Instant {
-        self.socket.get_ref().get_ref().get_ref().last()
+        self.socket.get_ref().get_ref().get_ref().reading().last()
     }
 
     /// The time of what happens now: that of the last arrival while messages of it wait to be looked
@@ -124,14 +127,14 @@ impl Connection {
     }
 }
 
-async fn connect(uri: &Uri) -> io::Result<MaybeTlsStream<Arrival<TcpStream>>> {
+async fn connect(uri: &Uri) -> io::Result<Stream> {
     let is_tls = uri.scheme_str() == Some("wss");
     let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
     // A host of IPv6 is in brackets, as it is wanted for an address and not for a name.
     let host = uri.host().unwrap_or_default();
     let socket = TcpStream::connect(format!("{host}:{port}")).await?;
     socket.set_nodelay(true)?;
-    let socket = Arrival::new(socket, Instant::now());
+    let socket = Through::new(socket, Arrival::new(Instant::now()));
     if !is_tls {
         return Ok(MaybeTlsStream::Plain(socket));
     }
@@ -233,7 +236,7 @@ mod tests {
             socket
         };
         let client = async {
-            let socket = Answer::of(connect(&uri).await.unwrap());
+            let socket = Through::new(connect(&uri).await.unwrap(), Answer::awaited());
             client_async(uri.clone(), socket).await.unwrap().0
         };
         let (_server, socket) = tokio::join!(server, client);

@@ -30,6 +30,7 @@ mod simulation;
 mod stats;
 mod syncer;
 mod talk;
+mod through;
 mod worker;
 mod writer;
 
